@@ -1,0 +1,68 @@
+"""Sphinx extension of the book: fresh numbers, no dead script, no picture without words."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+# What a chapter's numbers depend on besides its own cells.
+INPUTS = ("lib", "data", "requirements.txt", "constraints.txt")
+
+
+def digest(root: Path) -> str:
+    """Hash of the names and contents of everything in INPUTS, without what tools generate there.
+
+    Parameters
+    ----------
+    root : Path
+        The book's source folder.
+    """
+    total = hashlib.sha256()
+    tops = (root / name for name in INPUTS)
+    files = (path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file())
+    for path in sorted(files):
+        name = path.relative_to(root).as_posix()
+        if "__pycache__" in name or ".egg-info/" in name:
+            continue
+        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def key_execution_cache(app: Sphinx, config: Config) -> None:
+    """Give each state of the inputs its own cache: Jupyter's looks at the code cells only, and would serve old numbers."""
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / "cache" / digest(Path(app.srcdir)))
+
+
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document) -> None:
+    """Remove thebe's scripts: unused here, declared twice by Sphinx 7.4, and so an error in the console of every page."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in str(script.filename) and "THEBE_JS_URL" not in script.attributes.get("body", "")
+    ]
+
+
+def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Warn, and so fail the build, about an image that a screen reader would read out as a file name."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            LOGGER.warning(
+                "image %s has no alt text; a code cell takes it from its metadata, mystnb.image.alt",
+                Path(image["uri"]).name,
+                location=image.parent if image.line is None else image,
+                type="scalinglaws",
+                subtype="alt",
+            )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the three to Sphinx."""
+    app.connect("config-inited", key_execution_cache)
+    app.connect("html-page-context", drop_thebe)
+    app.connect("doctree-resolved", require_alt_text)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

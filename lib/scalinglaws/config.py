@@ -1,0 +1,223 @@
+"""What a run is: model, training, data. Frozen values, checked at birth, JSON both ways.
+
+Two specs that are equal are the same run; ``RunSpec.hash`` is its name in files. Every length of training is in
+tokens, every loss in nats per token. How a run is executed (device, precision, compilation) is no part of what it is:
+that is `train.Runtime`, recorded with the results.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar, get_args
+
+Parametrization = Literal["standard", "mup"]
+Position = Literal["rope", "learned"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["wsd", "cosine", "constant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A decoder-only transformer: pre-norm, no biases, squared-ReLU feed-forward, causal attention."""
+
+    n_layer: int
+    d_model: int
+    n_head: int
+    d_ff: int  # width of the feed-forward, 4 x d_model as a rule
+    vocab_size: int
+    seq_len: int  # context length in tokens
+    position: Position = "rope"  # "learned" is GPT-2's: an added table of seq_len vectors
+    tied: bool = False  # one matrix as input embedding and output head
+    parametrization: Parametrization = "mup"
+    base_d_model: int = 32  # the width at which "mup" and "standard" are the same model
+    dropout: float = 0.0  # on the embedding and on both residual branches, as in GPT-2
+
+    def __post_init__(self):
+        for name in ("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model"):
+            _whole(name, getattr(self, name), at_least=1)
+        for name, allowed in (("position", Position), ("parametrization", Parametrization)):
+            _one_of(name, getattr(self, name), get_args(allowed))
+        if self.d_model % self.n_head:
+            raise ValueError(
+                f"d_model={self.d_model} is not divisible by n_head={self.n_head}: "
+                f"choose d_model as a multiple of n_head, or n_head among the divisors of {self.d_model}"
+            )
+        if self.position == "rope" and self.d_head % 2:
+            raise ValueError(
+                f"d_model/n_head={self.d_head} is odd and rotary positions turn pairs: choose an even head size"
+            )
+        _between("dropout", self.dropout, 0.0, 1.0, open_top=True)
+
+    @property
+    def d_head(self) -> int:
+        """Size of one attention head."""
+        return self.d_model // self.n_head
+
+    @property
+    def width_ratio(self) -> float:
+        """Width over base width: the r of muP."""
+        return self.d_model / self.base_d_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where tokens come from; see `corpus.load`."""
+
+    corpus: Literal["pystack", "markov", "files"] = "pystack"
+    path: str | None = None  # corpus="files": a file, a folder or a pattern
+    vocab: str = "ascii"  # "ascii" (128 symbols), "bytes" (256) or the path of a tokenizer.json
+    unique_tokens: int | None = None  # the first so many training tokens, repeated when a run needs more; None: all
+    fingerprint: str | None = None  # the corpus that is expected; another one is reported
+
+    def __post_init__(self):
+        _one_of("corpus", self.corpus, ("pystack", "markov", "files"))
+        if (self.corpus == "files") != (self.path is not None):
+            raise ValueError(f"corpus={self.corpus!r} with path={self.path!r}: give a path with corpus='files' only")
+        if self.unique_tokens is not None:
+            _whole("unique_tokens", self.unique_tokens, at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One pass of an optimizer over ``tokens`` tokens, in steps of ``batch_tokens``."""
+
+    tokens: int  # D: tokens processed, repeats included
+    batch_tokens: int  # tokens per optimizer step
+    lr: float  # peak learning rate of the base width
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "wsd"
+    warmup_tokens: int = 0  # linear warm-up from zero
+    cooldown_frac: float = 0.2  # "wsd": the last part of the run, in which the rate falls linearly
+    final_lr_frac: float = 0.0  # rate at the end over peak rate ("wsd", "cosine")
+    weight_decay: float = 0.0  # decoupled (AdamW): each step multiplies matrices by 1 - lr * weight_decay
+    betas: tuple[float, float] = (0.9, 0.95)  # moments of AdamW; SGD uses the first as momentum
+    eps: float = 1e-8
+    grad_clip: float = 1.0  # largest norm of the gradient; 0 switches clipping off
+    seed: int = 0  # initial weights, order of the data, dropout
+    eval_tokens: int = 131_072  # size of the fixed validation sample
+    eval_at: tuple[int, ...] = ()  # tokens at which to score the model on the way
+
+    def __post_init__(self):
+        for name in ("tokens", "batch_tokens", "eval_tokens"):
+            _whole(name, getattr(self, name), at_least=1)
+        for name in ("warmup_tokens", "seed"):
+            _whole(name, getattr(self, name), at_least=0)
+        _one_of("optimizer", self.optimizer, get_args(Optimizer))
+        _one_of("schedule", self.schedule, get_args(Schedule))
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ValueError(f"lr={self.lr:.4g}: a learning rate is finite and above zero")
+        for name in ("weight_decay", "eps", "grad_clip"):
+            _between(name, getattr(self, name), 0.0, math.inf)
+        for name in ("cooldown_frac", "final_lr_frac"):
+            _between(name, getattr(self, name), 0.0, 1.0)
+        for beta in self.betas:
+            _between("betas", beta, 0.0, 1.0, open_top=True)
+        if self.tokens % self.batch_tokens:
+            nearest = max(1, round(self.tokens / self.batch_tokens)) * self.batch_tokens
+            raise ValueError(
+                f"tokens={self.tokens} is not a whole number of steps of batch_tokens={self.batch_tokens}: "
+                f"the nearest is tokens={nearest}"
+            )
+        if self.warmup_tokens > self.tokens:
+            raise ValueError(f"warmup_tokens={self.warmup_tokens} exceeds tokens={self.tokens}: shorten the warm-up")
+        for at in self.eval_at:
+            if not 0 < at <= self.tokens or at % self.batch_tokens:
+                raise ValueError(
+                    f"eval_at={at}: give multiples of batch_tokens={self.batch_tokens} up to tokens={self.tokens}"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer steps."""
+        return self.tokens // self.batch_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """All that decides a run's result."""
+
+    model: ModelConfig
+    train: TrainConfig
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self):
+        if self.train.batch_tokens % self.model.seq_len:
+            raise ValueError(
+                f"batch_tokens={self.train.batch_tokens} is not a whole number of sequences of "
+                f"seq_len={self.model.seq_len}: choose a multiple of {self.model.seq_len}"
+            )
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that name the spec in files.
+
+        Fields at their default are left out, so that a field added later changes no old name.
+        """
+        text = json.dumps(_without_defaults(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+Config = TypeVar("Config", ModelConfig, DataConfig, TrainConfig, RunSpec)
+
+for _cls in (ModelConfig, DataConfig, TrainConfig, RunSpec):
+    _cls.__pydantic_config__ = {"extra": "forbid"}  # an unknown key in a file is an error, not a silence
+
+
+def to_json(config: Config, *, indent: int | None = None) -> str:
+    """JSON text of a config with every field written out."""
+    return json.dumps(dataclasses.asdict(config), indent=indent)
+
+
+def from_json(text: str, cls: type[Config]) -> Config:
+    """Read a config from JSON text.
+
+    Raises
+    ------
+    ValueError
+        One line that names each field at fault: unknown, missing, of the wrong type, or out of range.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(cls).validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{cls.__name__}: " + "; ".join(map(_in_words, error.errors()))) from None
+
+
+def _in_words(fault) -> str:
+    """One pydantic error as 'field: what is wrong, what to do'."""
+    where = ".".join(str(part) for part in fault["loc"] if part != "RunSpec") or "the text"
+    if fault["type"] == "unexpected_keyword_argument":
+        return f"{where}: no such field; remove it or mend its spelling"
+    if fault["type"] == "missing" or fault["type"] == "missing_keyword_only_argument":
+        return f"{where}: missing; it has no default, so add it"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _without_defaults(config) -> dict:
+    """Nested dict of the fields that differ from their default."""
+    out = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            out[f.name] = _without_defaults(value)
+        elif value != f.default:
+            out[f.name] = value
+    return out
+
+
+def _whole(name: str, value, *, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name}={value!r}: give a whole number, at least {at_least}")
+
+
+def _one_of(name: str, value, allowed) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}: choose one of {', '.join(map(repr, allowed))}")
+
+
+def _between(name: str, value: float, low: float, high: float, *, open_top: bool = False) -> None:
+    if not (low <= value <= high) or (open_top and value == high):
+        raise ValueError(f"{name}={value:.4g}: give a number from {low:g} to {high:g}{', top excluded' * open_top}")

@@ -1,0 +1,101 @@
+"""N, D and C under every convention in use, from a config alone; and the units they are quoted in.
+
+The conventions differ by what they leave out, which at small scale is most of the model: see the table in chapter 1.
+`tests/test_counting.py` holds the counts to the built model and the FLOPs to torch's own counter.
+"""
+
+import math
+from dataclasses import dataclass
+
+from scalinglaws.config import ModelConfig
+
+PF_DAY = 1e15 * 86_400  # floating-point operations; Kaplan et al. 2020, section 1.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Parameters by group. Groups do not overlap and sum to ``n_params``."""
+
+    embedding: int  # input table; when tied it is also the head and is counted here, once
+    position: int  # learned positions; rotary ones have no parameters
+    attention: int
+    feed_forward: int
+    head: int  # output matrix of its own; 0 when tied
+    head_matmul: int  # size of the product that makes the logits, tied or not
+
+    @property
+    def n_params(self) -> int:
+        """Everything that is trained: Hoffmann et al. 2022."""
+        return self.embedding + self.position + self.attention + self.feed_forward + self.head
+
+    @property
+    def n_params_nonemb(self) -> int:
+        """Layers only, neither embeddings nor head: Kaplan et al. 2020, eq. 2.1."""
+        return self.attention + self.feed_forward
+
+    @property
+    def n_params_matmul(self) -> int:
+        """Every weight that multiplies an activation, so the head counts: Porian et al. 2024."""
+        return self.n_params_nonemb + self.head_matmul
+
+
+def count(model: ModelConfig) -> Counts:
+    """Parameters of a model by group."""
+    d, vocab = model.d_model, model.vocab_size
+    return Counts(
+        embedding=vocab * d,
+        position=model.seq_len * d if model.position == "learned" else 0,
+        attention=model.n_layer * 4 * d * d,  # queries, keys, values, output
+        feed_forward=model.n_layer * 2 * d * model.d_ff,  # up, down
+        head=0 if model.tied else vocab * d,
+        head_matmul=vocab * d,
+    )
+
+
+def flops_per_token(model: ModelConfig) -> int:
+    """FLOPs to train on one token, forward and backward, as executed.
+
+    2 per weight that multiplies an activation and 4 T d per layer for dense attention (T d each for scores and for
+    values, a product and a sum; half of the scores are masked, but computed), times 3: the backward pass costs twice
+    the forward. Element-wise work is left out, as everywhere in this literature.
+    """
+    attention = 4 * model.n_layer * model.seq_len * model.d_model
+    return 3 * (2 * count(model).n_params_matmul + attention)
+
+
+def flops_per_token_kaplan(model: ModelConfig) -> int:
+    """FLOPs per token by Kaplan et al. 2020, table 1: no head, causal half of the attention."""
+    return 3 * (2 * count(model).n_params_nonemb + 2 * model.n_layer * model.seq_len * model.d_model)
+
+
+def flops_per_token_hoffmann(model: ModelConfig) -> int:
+    """FLOPs per token by Hoffmann et al. 2022, appendix F: embedding lookups count as products, softmax as 3 each."""
+    n = count(model)
+    products = 2 * (n.embedding + n.attention + n.feed_forward + n.head_matmul)
+    attention = model.n_layer * model.seq_len * (4 * model.d_model + 3 * model.n_head)
+    return 3 * (products + attention)
+
+
+def flops(model: ModelConfig, tokens: int) -> int:
+    """C: FLOPs to train ``model`` on ``tokens`` tokens, as executed."""
+    return flops_per_token(model) * tokens
+
+
+def flops_6nd(n: float, tokens: float) -> float:
+    """C by the rule 6 N D; say which N."""
+    return 6 * n * tokens
+
+
+def pf_days(flops: float) -> float:
+    """FLOPs in petaflop/s-days."""
+    return flops / PF_DAY
+
+
+def bits(nats: float) -> float:
+    """Nats in bits."""
+    return nats / math.log(2)
+
+
+def nats(bits: float) -> float:
+    """Bits in nats."""
+    return bits * math.log(2)

@@ -1,0 +1,71 @@
+"""Width rules: how initial size, learning rate and multipliers of each weight follow from the width.
+
+One table, `rules`, holds both parametrizations; the model and the optimizer read it and nothing else.
+
+    r = d_model / base_d_model   standard                  muP (Adam)
+    embeddings, positions        std 1, lr 1               the same
+    hidden matrices              std 1/sqrt(fan_in), lr 1  std 1/sqrt(fan_in), lr 1/r
+    head                         std 0, lr 1               std 0, lr 1, output x 1/r
+    attention logits             x 1/sqrt(d_head)          x sqrt(BASE_D_HEAD)/d_head
+
+The muP column is Tensor Programs V (Yang et al. 2022), table 8. The variance 1/fan_in is the lecture's sigma/r: it
+falls as 1/r when the width grows. A head that starts at zero makes the two columns one model at r = 1. SGD would need
+other rules; it is given the standard column here, and that is an assumption, not a result.
+"""
+
+import math
+from dataclasses import dataclass
+
+from scalinglaws.config import ModelConfig
+
+BASE_D_HEAD = 16  # the head size at which both attention scales agree; heads keep it and grow in number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What one weight is given."""
+
+    shape: tuple[int, ...]  # (inputs, outputs), or (entries, d_model) for tables
+    init_std: float
+    lr: float  # factor on the learning rate
+    decay: float  # factor on the weight decay; 0 for tables, which only a matrix product would shrink
+
+
+def rules(model: ModelConfig) -> dict[str, Rule]:
+    """Rule of every weight, by name, in the order in which they lie in memory."""
+    d, mup = model.d_model, model.parametrization == "mup"
+    r = model.width_ratio if mup else 1.0
+
+    def table(entries: int) -> Rule:
+        gpt2 = (
+            model.tied or model.position == "learned"
+        )  # its 0.02 goes with a table that is also the head, or a sum of two
+        return Rule(shape=(entries, d), init_std=0.02 if gpt2 else 1.0, lr=1.0, decay=0.0)
+
+    def hidden(fan_in: int, fan_out: int) -> Rule:
+        # AdamW shrinks by lr * weight_decay: with lr / r the decay takes r to stay the same at every width.
+        return Rule(shape=(fan_in, fan_out), init_std=fan_in**-0.5, lr=1 / r, decay=r)
+
+    out = {"embedding": table(model.vocab_size)}
+    if model.position == "learned":
+        out["position"] = table(model.seq_len)
+    for i in range(model.n_layer):
+        out[f"{i}.qkv"] = hidden(d, 3 * d)
+        out[f"{i}.out"] = hidden(d, d)
+        out[f"{i}.up"] = hidden(d, model.d_ff)
+        out[f"{i}.down"] = hidden(model.d_ff, d)
+    if not model.tied:
+        out["head"] = Rule(shape=(d, model.vocab_size), init_std=0.0, lr=1.0, decay=1.0)
+    return out
+
+
+def attention_scale(model: ModelConfig) -> float:
+    """Factor on the attention logits."""
+    if model.parametrization == "mup":
+        return math.sqrt(BASE_D_HEAD) / model.d_head
+    return 1 / math.sqrt(model.d_head)
+
+
+def output_scale(model: ModelConfig) -> float:
+    """Factor on the logits."""
+    return 1 / model.width_ratio if model.parametrization == "mup" else 1.0

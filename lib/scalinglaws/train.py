@@ -1,0 +1,483 @@
+"""One spec -> one run: the plain loop.
+
+`train` is the whole story: batches in an order fixed by the seed, a step, a learning rate that is a function of the
+tokens seen, a validation loss at the end. The same spec on the same machine gives the same bits, also after a kill:
+a checkpoint holds all the state there is.
+"""
+
+import copy
+import dataclasses
+import math
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from scalinglaws import corpus as corpora
+from scalinglaws import counting, model
+from scalinglaws.config import RunSpec, TrainConfig
+from scalinglaws.corpus import Corpus
+from scalinglaws.mup import rules
+from scalinglaws.runs import Run, atomically, now, savez
+
+CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+EVAL_CHUNK = 8192  # tokens scored at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """How a run is executed. It changes speed and the last digits, not what the run is."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # "auto": bf16 on CUDA, fp32 on a CPU
+    compile: bool | None = None  # None: when the run is long enough to pay for it
+
+    def resolve(self, spec: RunSpec) -> "Runtime":
+        """The same with every choice made for this machine and this run."""
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device='cuda' but torch sees no CUDA GPU: use device='cpu' or 'auto'")
+        precision = self.precision
+        if precision == "auto":
+            precision = "bf16" if device == "cuda" else "fp32"
+        compile_ = self.compile
+        if compile_ is None:
+            # About 10 s of compilation a layer, against a gain of a factor 1.2 (fp32) to 2.5 (bf16) over some
+            # 5e10 FLOP/s of eager execution on one core: measured, see benchmarks/trainer.py.
+            seconds = counting.flops(spec.model, spec.train.tokens) / 5e10
+            compile_ = device == "cpu" and has_compiler() and seconds > 60 * (1 + spec.model.n_layer)
+        return Runtime(device=device, precision=precision, compile=compile_)
+
+    def __str__(self) -> str:
+        return f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
+
+
+def has_compiler() -> bool:
+    """Whether torch.compile finds a C++ compiler."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None or shutil.which("clang++") is not None
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of step 0, 1, ..., ``config.steps`` - 1.
+
+    Warm-up is linear over ``warmup_tokens``. Then "constant" stays; "wsd" stays and falls linearly over the last
+    ``cooldown_frac`` of the run (Hu et al. 2024); "cosine" falls over the whole rest of the run.
+    """
+    before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
+    if after < config.warmup_tokens:
+        return config.lr * after / config.warmup_tokens
+    if config.schedule == "wsd":
+        left = (config.tokens - before) / max(1.0, config.cooldown_frac * config.tokens)
+        shape = min(1.0, left)
+    elif config.schedule == "cosine":
+        done = (before - config.warmup_tokens) / max(1, config.tokens - config.warmup_tokens)
+        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
+    else:
+        return config.lr
+    return config.lr * (config.final_lr_frac + (1 - config.final_lr_frac) * shape)
+
+
+class Batches:
+    """Training sequences in the order of a seed.
+
+    The text is cut into sequences of ``seq_len`` + 1 tokens that overlap in one token, so that each token is a target
+    once per epoch; each epoch is a new shuffle. Batch ``i`` can be asked for at any time, which is what makes resuming
+    exact.
+    """
+
+    def __init__(self, corpus: Corpus, spec: RunSpec, device: str):
+        unique = spec.data.unique_tokens or len(corpus.train)
+        if unique > len(corpus.train):
+            raise ValueError(
+                f"unique_tokens={unique} but {corpus.name} has {len(corpus.train)} training tokens: ask for fewer"
+            )
+        self.seq_len, self.seed = spec.model.seq_len, spec.train.seed
+        self.per_step = spec.train.batch_tokens // self.seq_len
+        self.n = (unique - 1) // self.seq_len
+        if self.n < 1:
+            raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: take a longer text")
+        self.device = device
+        text = corpus.train[:unique]
+        self.text = text if device == "cpu" else torch.as_tensor(np.array(text, dtype=np.int32), device=device)
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(self.n)
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, each (sequences, seq_len), int64."""
+        epoch, place = np.divmod(np.arange(step * self.per_step, (step + 1) * self.per_step), self.n)
+        picked = np.array([self.order(e)[p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)])
+        return cut(self.text, picked * self.seq_len, self.seq_len)
+
+
+def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor."""
+    index = starts[:, None] + np.arange(seq_len + 1)
+    if isinstance(text, Tensor):
+        block = text[torch.as_tensor(index, device=text.device)].long()
+    else:
+        block = torch.from_numpy(text[index].astype(np.int64))
+    return block[:, :-1], block[:, 1:]
+
+
+@dataclass(kw_only=True)
+class State:
+    """All that changes during training."""
+
+    theta: Tensor  # (P,), float32
+    m: Tensor  # (P,), first moment or momentum
+    v: Tensor  # (P,), second moment
+    step: int = 0
+    losses: list[float] = field(default_factory=list)  # training loss of every step, nats/token
+    evals: list[tuple[int, float, float]] = field(default_factory=list)  # tokens, validation loss, standard error
+    seconds: float = 0.0
+
+    def copy(self) -> "State":
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+
+def start(spec: RunSpec, device: str) -> State:
+    """State before the first step."""
+    theta = model.init(spec.model, spec.train.seed).to(device)
+    return State(theta=theta, m=torch.zeros_like(theta), v=torch.zeros_like(theta))
+
+
+def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
+    """``step(theta, m, v, x, y, lr, correct1, correct2) -> loss``: one update, in place.
+
+    ``lr`` and the corrections of Adam's moments are scalar tensors, so that a compiled step serves all of a run.
+    """
+    config, device = spec.train, runtime.device
+
+    def spread(name: str) -> Tensor:
+        """One entry of every weight's rule, repeated for each of its elements: (P,)."""
+        return torch.cat([torch.full((math.prod(r.shape),), getattr(r, name)) for r in rules(spec.model).values()])
+
+    lr_factor, decay = spread("lr").to(device), spread("decay").to(device) * config.weight_decay
+    beta1, beta2 = config.betas
+    half = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+
+    def step(theta, m, v, x, y, lr, correct1, correct2):
+        leaf = theta.detach().requires_grad_()
+        loss = model.loss(leaf.to(half), x, y, spec.model, train=True).mean()
+        (g,) = torch.autograd.grad(loss, leaf)
+        with torch.no_grad():
+            if config.grad_clip:
+                g = g * (config.grad_clip / (g.norm() + 1e-6)).clamp(max=1.0)
+            if config.optimizer == "adamw":  # Loshchilov and Hutter 2019
+                m.lerp_(g, 1 - beta1)
+                v.lerp_(g * g, 1 - beta2)
+                update = (m * correct1) / ((v * correct2).sqrt() + config.eps)
+            else:
+                m.mul_(beta1).add_(g)
+                update = m
+            if config.weight_decay:
+                update = update + decay * theta
+            theta.sub_(lr * lr_factor * update)
+        return loss.detach()
+
+    return torch.compile(step, dynamic=False) if runtime.compile else step
+
+
+@torch.no_grad()
+def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
+    """Loss (sequences, seq_len) in nats of each token of the fixed validation sample, in float32.
+
+    The sample is ``eval_tokens`` long and spread evenly over the validation text.
+    """
+    seq_len, wanted = spec.model.seq_len, spec.train.eval_tokens // spec.model.seq_len
+    room = (len(text) - 1) // seq_len
+    if not 0 < wanted <= room:
+        raise ValueError(
+            f"eval_tokens={spec.train.eval_tokens} with a validation text of {len(text)} tokens: "
+            f"choose eval_tokens from {seq_len} to {room * seq_len}, or take a longer text"
+        )
+    starts = np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len
+    out = []
+    for part in np.array_split(starts, max(1, wanted * seq_len // EVAL_CHUNK)):
+        x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
+        out.append(model.loss(theta, x, y, spec.model).view(x.shape))
+    return torch.cat(out)
+
+
+class Loop:
+    """The trainer of one spec: built once, then run to any step."""
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, runtime: Runtime):
+        if corpus.vocab_size > spec.model.vocab_size:
+            raise ValueError(
+                f"vocab_size={spec.model.vocab_size} but {corpus.name} has {corpus.vocab_size} symbols: "
+                f"set vocab_size={corpus.vocab_size}"
+            )
+        self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
+        self.batches = Batches(corpus, spec, self.runtime.device)
+        self.step = make_step(spec, self.runtime)
+
+    def start(self) -> State:
+        """State before the first step."""
+        return start(self.spec, self.runtime.device)
+
+    def run(self, state: State, until: int, config: TrainConfig, *, save=None, bar=None) -> str:
+        """Advance ``state`` to step ``until`` under the schedule of ``config``; returns what went wrong, or ''."""
+        pending: list[Tensor] = []
+        began = time.perf_counter()
+        while state.step < until:
+            if self.spec.model.dropout:
+                torch.manual_seed(config.seed * 1_000_003 + state.step)
+            x, y = self.batches[state.step]
+            number = state.step + 1
+            scalars = (learning_rate(config, state.step), *(1 / (1 - beta**number) for beta in config.betas))
+            pending.append(self.step(state.theta, state.m, state.v, x, y, *map(torch.tensor, scalars)))
+            state.step = number
+            scored = number * config.batch_tokens in config.eval_at
+            if len(pending) == CHECK_EVERY or number == until or scored:
+                state.losses += torch.stack(pending).tolist()
+                pending.clear()
+                state.seconds += time.perf_counter() - began
+                if trouble := _diverged(state.losses, self.spec):
+                    return trouble
+                if scored:
+                    self.score(state)
+                if bar is not None:
+                    bar.update(number * config.batch_tokens - bar.n)
+                    bar.set_postfix_str(f"loss {state.losses[-1]:.3f}", refresh=False)
+                if save is not None:
+                    save(state)
+                began = time.perf_counter()
+        return ""
+
+    def score(self, state: State) -> tuple[int, float, float]:
+        """Validate, once per number of tokens: tokens, loss and its standard error."""
+        tokens = state.step * self.spec.train.batch_tokens
+        if not state.evals or state.evals[-1][0] != tokens:
+            per_sequence = evaluate(state.theta, self.spec, self.corpus.val).mean(-1)
+            se = per_sequence.std() / math.sqrt(len(per_sequence)) if len(per_sequence) > 1 else per_sequence * math.nan
+            state.evals.append((tokens, per_sequence.mean().item(), se.item()))
+        return state.evals[-1]
+
+    def finish(self, state: State, spec: RunSpec, trouble: str) -> Run:
+        """The finished run of ``spec`` from its last state."""
+        loss, se = math.nan, math.nan
+        if not trouble:
+            _, loss, se = self.score(state)
+            trouble = "" if math.isfinite(loss) else f"validation loss is {loss}"
+        tail = state.losses[-max(1, len(state.losses) // 10) :]
+        tokens, losses = _thin(np.array(state.losses), spec.train.batch_tokens)
+        evals = np.array(state.evals).reshape(-1, 3)
+        return Run(
+            spec=spec,
+            status="diverged" if trouble else "ok",
+            message=trouble,
+            loss=loss,
+            loss_se=se,
+            train_loss=float(np.mean(tail)) if tail else math.nan,
+            seconds=state.seconds,
+            curve={
+                "tokens": tokens,
+                "train_loss": losses,
+                "eval_tokens": evals[:, 0],
+                "eval_loss": evals[:, 1],
+                "eval_se": evals[:, 2],
+            },
+            provenance=provenance(self.runtime, self.corpus),
+        )
+
+
+def train(
+    spec: RunSpec,
+    corpus: Corpus | None = None,
+    runtime: Runtime = Runtime(),
+    *,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    progress: bool = False,
+) -> Run:
+    """Train one model.
+
+    Parameters
+    ----------
+    corpus
+        Loaded from ``spec.data`` when not given.
+    checkpoint
+        A file to which the state is saved every ``checkpoint_seconds`` and from which, when it exists, training goes
+        on: after a kill the same call ends with the same bits. It is removed at the end.
+
+    Returns
+    -------
+    Run
+        With ``curve``: ``tokens`` and ``train_loss`` (means over up to 256 equal stretches), ``eval_tokens``,
+        ``eval_loss`` and ``eval_se``. A run whose loss explodes comes back with status "diverged".
+    """
+    loop = Loop(spec, corpora.load(spec.data) if corpus is None else corpus, runtime)
+    path = Path(checkpoint) if checkpoint else None
+    state = load_state(path, spec, loop.runtime.device) if path and path.exists() else loop.start()
+    saver = _Saver(path, spec, checkpoint_seconds) if path else None
+    with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
+        trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
+    run = loop.finish(state, spec, trouble)
+    if path:
+        path.unlink(missing_ok=True)
+    return run
+
+
+def train_branches(
+    specs: Sequence[RunSpec],
+    corpus: Corpus | None = None,
+    runtime: Runtime = Runtime(),
+    *,
+    progress: bool = False,
+) -> list[Run]:
+    """Train several lengths of one WSD run for little more than the longest.
+
+    The learning rate is constant until the cooldown, so all lengths share one trunk and each is a short branch. Every
+    run is the one that `train` gives for its spec, bit for bit; its ``seconds`` count the trunk up to the branch too.
+
+    Raises
+    ------
+    ValueError
+        When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
+    """
+    specs = list(specs)
+    longest = max(specs, key=lambda s: s.train.tokens)
+    for spec in specs:
+        same = dataclasses.replace(spec.train, tokens=longest.train.tokens)
+        if dataclasses.replace(spec, train=same) != longest or same.schedule != "wsd" or same.eval_at:
+            raise ValueError("branches of one trunk differ in train.tokens alone, with schedule='wsd' and no eval_at")
+    loop = Loop(longest, corpora.load(longest.data) if corpus is None else corpus, runtime)
+    trunk, trouble, done = loop.start(), "", {}
+    total = sum(s.train.tokens for s in specs)
+    with tqdm(total=total, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
+        for spec in sorted(specs, key=lambda s: s.train.tokens):
+            if not trouble:
+                trouble = loop.run(trunk, cooldown_start(spec.train), longest.train)
+            branch, end = trunk.copy(), trouble
+            if not end:
+                end = loop.run(branch, spec.train.steps, spec.train)
+            done[spec] = loop.finish(branch, spec, end)
+            bar.update(spec.train.tokens)
+    return [done[spec] for spec in specs]
+
+
+def cooldown_start(config: TrainConfig) -> int:
+    """The first step of a WSD run whose learning rate depends on the run's length."""
+    plateau = (step for step in range(config.steps) if learning_rate(config, step) < config.lr)
+    warm = math.ceil(config.warmup_tokens / config.batch_tokens)
+    return next((step for step in plateau if step >= warm), config.steps)
+
+
+def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
+    """Where and with what a run was made."""
+    name = torch.cuda.get_device_name() if runtime.device == "cuda" else _processor()
+    return {
+        "commit": _commit(),
+        "versions": f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}",
+        "device": name,
+        "runtime": str(runtime),
+        "fingerprint": corpus.fingerprint,
+        "time": now(),
+    }
+
+
+def save_state(path: Path, state: State, spec: RunSpec) -> None:
+    """Write a checkpoint, in one piece or not at all."""
+    arrays = {name: getattr(state, name).cpu().numpy() for name in ("theta", "m", "v")}
+    arrays |= {"losses": np.array(state.losses), "evals": np.array(state.evals).reshape(-1, 3)}
+    scalars = {"step": np.array(state.step), "seconds": np.array(state.seconds), "spec": np.array(spec.hash)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomically(path, lambda tmp: savez(tmp, arrays | scalars))
+
+
+def load_state(path: Path, spec: RunSpec, device: str) -> State:
+    """Read the checkpoint of ``spec``.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged or belongs to another spec.
+    """
+    try:
+        with np.load(path) as file:
+            saved = dict(file)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error}): delete it to start the run again") from error
+    if str(saved["spec"]) != spec.hash:
+        raise ValueError(f"checkpoint {path} belongs to run {saved['spec']}, not to {spec.hash}: choose another file")
+    return State(
+        **{name: torch.from_numpy(saved[name]).to(device) for name in ("theta", "m", "v")},
+        step=int(saved["step"]),
+        losses=saved["losses"].tolist(),
+        evals=[(int(t), loss, se) for t, loss, se in saved["evals"].tolist()],
+        seconds=float(saved["seconds"]),
+    )
+
+
+class _Saver:
+    """Saves the state when its time has come."""
+
+    def __init__(self, path: Path, spec: RunSpec, seconds: float):
+        self.path, self.spec, self.seconds, self.last = path, spec, seconds, time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        if time.monotonic() - self.last >= self.seconds:
+            save_state(self.path, state, self.spec)
+            self.last = time.monotonic()
+
+
+def _diverged(losses: list[float], spec: RunSpec) -> str:
+    """What is wrong with the latest losses, or ''. A model that is worse than a uniform guess by 1 nat is lost."""
+    recent, uniform = losses[-CHECK_EVERY:], math.log(spec.model.vocab_size)
+    if not all(map(math.isfinite, recent)):
+        return f"training loss not finite by step {len(losses)}"
+    warm = len(losses) * spec.train.batch_tokens > spec.train.warmup_tokens
+    if warm and len(recent) == CHECK_EVERY and np.mean(recent) > uniform + 1:
+        return f"training loss {np.mean(recent):.4g} at step {len(losses)}, a uniform guess has {uniform:.4g}"
+    return ""
+
+
+def _thin(losses: np.ndarray, batch_tokens: int, points: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and mean loss over at most ``points`` equal stretches."""
+    if not len(losses):
+        return np.empty(0), np.empty(0)
+    parts = np.array_split(losses, min(points, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return ends * batch_tokens, np.array([part.mean() for part in parts])
+
+
+@lru_cache(maxsize=1)
+def _commit() -> str:
+    """Commit of the source tree, with '+' when it has changes; '' outside a checkout."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return head + "+" if head and _git("status", "--porcelain", "--", ".") else head
+
+
+def _git(*words: str) -> str:
+    """What git answers about this file's folder; '' when it cannot."""
+    try:
+        answer = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """Name of the CPU as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
