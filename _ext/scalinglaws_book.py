@@ -14,16 +14,18 @@ LOGGER = logging.getLogger(__name__)
 INPUTS = ("lib", "data", "requirements.txt", "constraints.txt")
 
 
-def digest(root: Path) -> str:
-    """Hash of the names and contents of everything in INPUTS, without what tools generate there.
+def digest(root: Path, names: tuple[str, ...] = INPUTS) -> str:
+    """Hash of the paths and contents of some files and folders, without what tools generate there.
 
     Parameters
     ----------
     root : Path
         The book's source folder.
+    names : tuple of str
+        Files and folders in it.
     """
     total = hashlib.sha256()
-    tops = (root / name for name in INPUTS)
+    tops = (root / name for name in names)
     files = (path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file())
     for path in sorted(files):
         name = path.relative_to(root).as_posix()
@@ -33,13 +35,19 @@ def digest(root: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def key_execution_cache(app: Sphinx, config: Config) -> None:
-    """Give each state of the inputs its own cache: Jupyter's looks at the code cells only, and would serve old numbers."""
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / "cache" / digest(Path(app.srcdir)))
+def watch_inputs(app: Sphinx, config: Config) -> None:
+    """Make old pages impossible.
+
+    Each state of the inputs gets a cache of its own: Jupyter's looks at the code cells only, and serves old numbers.
+    A changed style sheet writes all pages again: Sphinx copies it only when it has a page to write.
+    """
+    root = Path(app.srcdir)
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / "cache" / digest(root))
+    config.book_assets = digest(root, ("assets",))
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document) -> None:
-    """Remove thebe's scripts: unused here, declared twice by Sphinx 7.4, and so an error in the console of every page."""
+    """Remove thebe's scripts: unused here, and declared twice by Sphinx 7.4, an error in the console of every page."""
     context["script_files"] = [
         script
         for script in context["script_files"]
@@ -62,7 +70,8 @@ def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the three to Sphinx."""
-    app.connect("config-inited", key_execution_cache)
+    app.add_config_value("book_assets", "", "html")
+    app.connect("config-inited", watch_inputs)
     app.connect("html-page-context", drop_thebe)
     app.connect("doctree-resolved", require_alt_text)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

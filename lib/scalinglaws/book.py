@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import matplotlib.pyplot as plt
 from IPython import get_ipython
@@ -24,6 +24,7 @@ __all__ = ["Claim", "number", "quote", "setup", "show", "style"]
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(Path(__file__).with_name("book.mplstyle"))]
 
+Quoted = TypeVar("Quoted", float, str)
 Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
 How = Literal["live", "stored", "arithmetic"]
 MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
@@ -44,7 +45,7 @@ def setup() -> None:
     """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it."""
     plt.style.use(STYLE)
     if get_ipython() is not None:
-        set_matplotlib_formats("svg")  # sharp at every zoom, and small
+        set_matplotlib_formats("svg", metadata={"Date": None})  # sharp at every zoom; the same bytes every time
 
 
 def number(value: float | str, fmt: str = "{:.3g}") -> str:
@@ -66,7 +67,7 @@ def _power_of_ten(match: re.Match[str]) -> str:
     return f" × 10{sign}" + match[2].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def quote(name: str, value: float | str, fmt: str = "{:.3g}") -> float | str:
+def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     """Return ``value`` unchanged, after making it available to the chapter's prose as ``{glue:text}`name```.
 
     Where no book is being built there is nothing to quote into, and nothing happens.
@@ -171,8 +172,8 @@ class Claim:
         if bool(accepted) != (self.verdict in MET):
             outcome = "met" if accepted else "not met"
             raise AssertionError(
-                f"claim {self.id}: criterion {self.criterion!r} is {outcome} (ours {self._ours()}, "
-                f"published {self._published()}), but the verdict says {self.verdict!r}; change the verdict or find the bug"
+                f"claim {self.id}: criterion {self.criterion!r} is {outcome} (ours {self._ours()}, published "
+                f"{self._published()}), but the verdict says {self.verdict!r}; change the verdict or find the bug"
             )
         return self
 
@@ -203,8 +204,8 @@ class Claim:
     def _repr_html_(self) -> str:
         rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
         kind = self.verdict.replace(" ", "-")
-        return (
+        verdict = f'<span class="verdict verdict-{kind}">{MARKS[self.verdict]} {self.verdict}</span>'
+        return (  # the last class lets MathJax in, which otherwise leaves a cell's HTML alone
             f'<section class="claim claim-{kind} tex2jax_process" id="claim-{escape(self.id)}" aria-label="Claim">'
-            f'<p class="claim-statement"><span class="verdict verdict-{kind}">{MARKS[self.verdict]} {self.verdict}</span> '
-            f"{escape(self.statement)}</p><dl>{rows}</dl></section>"
+            f'<p class="claim-statement">{verdict} {escape(self.statement)}</p><dl>{rows}</dl></section>'
         )

@@ -9,6 +9,7 @@ Activations keep B and T flattened, so that each product is one matrix product p
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor
 from scalinglaws.config import ModelConfig
 from scalinglaws.mup import attention_scale, output_scale, rules
 
-ROPE_BASE = 10_000  # Su et al. 2021, section 3.2.2
+ROPE_BASE = 10_000  # Su et al. 2021, section 3.3
 
 
 def weights(theta: Tensor, model: ModelConfig) -> dict[str, Tensor]:
@@ -37,19 +38,36 @@ def init(model: ModelConfig, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
-def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, *, train: bool = False) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """What attention needs besides weights; made once, because recomputing it in every step is a tenth of the time."""
+
+    cos: Tensor  # (T, h/2): rotary angles, Su et al. 2021, section 3.4.2
+    sin: Tensor  # (T, h/2)
+    mask: Tensor | None  # (T, T): -inf where a position would see the future; None: torch's fused attention masks
+
+
+def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tables:
+    """The tables of a model, in the precision and on the device of its weights."""
+    half, seq_len = model.d_head // 2, model.seq_len
+    turns = ROPE_BASE ** (-torch.arange(half, device=device) / half)
+    angle = torch.arange(seq_len, device=device)[:, None] * turns  # T h/2
+    # Short sequences on a CPU: fused attention is slower than its parts (measured; see LOG.md).
+    fused = torch.device(device).type == "cuda" or seq_len > 256
+    mask = None if fused else torch.full((seq_len, seq_len), -torch.inf, device=device, dtype=dtype).triu(1)
+    return Tables(cos=angle.cos().to(dtype), sin=angle.sin().to(dtype), mask=mask)
+
+
+def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, train: bool = False) -> Tensor:
     """Logits (K..., B T, V) for tokens (K..., B, T), in theta's precision; dropout acts only when ``train``."""
     w = weights(theta, model)
-    seq_len = tokens.shape[-1]
     p = model.dropout if train else 0.0
-    mix = _Attention(model, seq_len, theta)
-
     x = _lookup(w["embedding"], tokens.flatten(-2))  # K... (B T) d
     if model.position == "learned":
-        x = x + _lookup(w["position"], torch.arange(seq_len, device=theta.device).repeat(tokens.shape[-2]))
+        x = x + w["position"].repeat(*[1] * (theta.ndim - 1), tokens.shape[-2], 1)
     x = F.dropout(x, p, train)
     for i in range(model.n_layer):
-        a = mix(_norm(x) @ w[f"{i}.qkv"]) @ w[f"{i}.out"]
+        a = _attention(_norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
         x = x + F.dropout(a, p, train)
         u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
         x = x + F.dropout(u @ w[f"{i}.down"], p, train)
@@ -57,46 +75,33 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, *, train: bool = 
     return output_scale(model) * (_norm(x) @ head)  # K... (B T) V
 
 
-def loss(theta: Tensor, tokens: Tensor, targets: Tensor, model: ModelConfig, *, train: bool = False) -> Tensor:
+def loss(
+    theta: Tensor, tokens: Tensor, targets: Tensor, model: ModelConfig, at: Tables, *, train: bool = False
+) -> Tensor:
     """Cross-entropy (K..., B T) of each next token, in nats, computed in float32."""
-    logits = forward(theta, tokens, model, train=train).float()
+    logits = forward(theta, tokens, model, at, train=train).float()
     flat = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
     return flat.view(logits.shape[:-1])
 
 
-class _Attention:
-    """Causal self-attention over qkv (K..., B T, 3 d); holds the tables that every layer shares."""
+def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
+    """Causal self-attention over qkv (K..., B T, 3 d): (K..., B T, d)."""
+    qkv = rearrange(qkv, "... (b t) (three n h) -> three ... b n t h", t=model.seq_len, three=3, n=model.n_head)
+    q, k, v = qkv.unbind(0)  # K... B n T h
+    if model.position == "rope":
+        q, k = _rotate(q, at), _rotate(k, at)
+    if at.mask is None:
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=attention_scale(model))
+    else:
+        scores = q @ k.transpose(-1, -2) * attention_scale(model) + at.mask  # K... B n T T
+        out = scores.softmax(-1) @ v
+    return rearrange(out, "... b n t h -> ... (b t) (n h)")
 
-    def __init__(self, model: ModelConfig, seq_len: int, like: Tensor):
-        self.scale, self.n_head, self.seq_len = attention_scale(model), model.n_head, seq_len
-        half = model.d_head // 2
-        self.rotate = model.position == "rope"
-        if self.rotate:
-            turns = ROPE_BASE ** (-torch.arange(half, device=like.device) / half)
-            angle = torch.arange(seq_len, device=like.device)[:, None] * turns  # T h/2
-            self.cos, self.sin = angle.cos().to(like.dtype), angle.sin().to(like.dtype)
-        # Short sequences on a CPU: torch's fused attention is slower than its parts (measured; see benchmarks/).
-        self.fused = like.device.type == "cuda" or seq_len > 256
-        if not self.fused:
-            hidden = torch.full((seq_len, seq_len), -torch.inf, device=like.device, dtype=like.dtype)
-            self.mask = hidden.triu(1)
 
-    def __call__(self, qkv: Tensor) -> Tensor:
-        qkv = rearrange(qkv, "... (b t) (three n h) -> three ... b n t h", t=self.seq_len, three=3, n=self.n_head)
-        q, k, v = qkv.unbind(0)  # K... B n T h
-        if self.rotate:
-            q, k = self._rope(q), self._rope(k)
-        if self.fused:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
-        else:
-            scores = q @ k.transpose(-1, -2) * self.scale + self.mask  # K... B n T T
-            out = scores.softmax(-1) @ v
-        return rearrange(out, "... b n t h -> ... (b t) (n h)")
-
-    def _rope(self, x: Tensor) -> Tensor:
-        """Turn pair j of a head at position t by the angle t ROPE_BASE^(-2j/h)."""
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat((a * self.cos - b * self.sin, a * self.sin + b * self.cos), dim=-1)
+def _rotate(x: Tensor, at: Tables) -> Tensor:
+    """Turn pair j of a head at position t by the angle t ROPE_BASE^(-2j/h)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * at.cos - b * at.sin, a * at.sin + b * at.cos), dim=-1)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -170,12 +171,17 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
 
     lr_factor, decay = spread("lr").to(device), spread("decay").to(device) * config.weight_decay
     beta1, beta2 = config.betas
-    half = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    at = model.tables(spec.model, device=device, dtype=dtype)
+
+    def mean_loss(theta, x, y):
+        return model.loss(theta.to(dtype), x, y, spec.model, at, train=True).mean()
+
+    # torch.func's gradient compiles with the update into one graph; the plain one is faster without compilation.
+    gradient = torch.func.grad_and_value(mean_loss) if runtime.compile else _gradient(mean_loss)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
-        leaf = theta.detach().requires_grad_()
-        loss = model.loss(leaf.to(half), x, y, spec.model, train=True).mean()
-        (g,) = torch.autograd.grad(loss, leaf)
+        g, loss = gradient(theta, x, y)
         with torch.no_grad():
             if config.grad_clip:
                 g = g * (config.grad_clip / (g.norm() + 1e-6)).clamp(max=1.0)
@@ -189,9 +195,20 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
             if config.weight_decay:
                 update = update + decay * theta
             theta.sub_(lr * lr_factor * update)
-        return loss.detach()
+        return loss
 
     return torch.compile(step, dynamic=False) if runtime.compile else step
+
+
+def _gradient(f: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """``(theta, ...) -> (gradient, value)`` of a scalar function."""
+
+    def gradient(theta, *rest):
+        leaf = theta.detach().requires_grad_()
+        value = f(leaf, *rest)
+        return torch.autograd.grad(value, leaf)[0], value.detach()
+
+    return gradient
 
 
 @torch.no_grad()
@@ -208,10 +225,10 @@ def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
             f"choose eval_tokens from {seq_len} to {room * seq_len}, or take a longer text"
         )
     starts = np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len
-    out = []
+    out, at = [], model.tables(spec.model, device=theta.device)
     for part in np.array_split(starts, max(1, wanted * seq_len // EVAL_CHUNK)):
         x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
-        out.append(model.loss(theta, x, y, spec.model).view(x.shape))
+        out.append(model.loss(theta, x, y, spec.model, at).view(x.shape))
     return torch.cat(out)
 
 
@@ -382,7 +399,7 @@ def cooldown_start(config: TrainConfig) -> int:
 
 def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
     """Where and with what a run was made."""
-    name = torch.cuda.get_device_name() if runtime.device == "cuda" else _processor()
+    name = torch.cuda.get_device_name() if runtime.device == "cuda" else processor()
     return {
         "commit": _commit(),
         "versions": f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}",
@@ -411,9 +428,9 @@ def load_state(path: Path, spec: RunSpec, device: str) -> State:
         When the file is damaged or belongs to another spec.
     """
     try:
-        with np.load(path) as file:
-            saved = dict(file)
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        with path.open("rb") as file, np.load(file) as arrays:
+            saved = dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"checkpoint {path} is damaged ({error}): delete it to start the run again") from error
     if str(saved["spec"]) != spec.hash:
         raise ValueError(f"checkpoint {path} belongs to run {saved['spec']}, not to {spec.hash}: choose another file")
@@ -475,7 +492,7 @@ def _git(*words: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _processor() -> str:
+def processor() -> str:
     """Name of the CPU as the system gives it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

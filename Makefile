@@ -1,0 +1,56 @@
+# Two commands do everything, on a fresh clone too: `make book` and `make test`. Each first makes .venv when it is missing
+# or when the pins have changed.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+
+# The environment is as old as the pins that it was made from: their checksum is part of the stamp's name.
+PINS := requirements.txt constraints.txt pyproject.toml
+STAMP := .venv/installed-$(shell cat $(PINS) | cksum | cut -d ' ' -f 1)
+# .venv is made by the first of these that is new enough and can make environments.
+PYTHONS := $(PYTHON) python3 python python3.11 python3.12 python3.13 python3.14
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+# Nothing of the caller's own Python reaches ours: no packages, no kernels of other environments, no other way to draw.
+unexport PYTHONPATH PYTHONHOME JUPYTER_PATH MPLBACKEND
+export JUPYTER_PREFER_ENV_PATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help book test lint cold clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
+	@echo "Building the book: seconds where nothing changed, minutes where notebooks have to run ..."
+	@# A page with a warning is not built again by itself, and the second build would pass: after a failure forget all pages.
+	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
+
+test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
+	@# Two workers, one core each. The built pages and the notebooks take the longest, so each keeps a worker busy.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests chapters --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
+	  -n 2 --dist loadgroup
+
+lint: $(STAMP)  ## Check style, types, the flow of imports, and that no notebook carries outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check --min-severity error
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify chapters/*.ipynb
+
+cold: $(STAMP)  ## Build the book with every notebook executed afresh
+	rm -rf _build
+	@$(MAKE) book
+
+clean:  ## Remove what was built, but not .venv
+	rm -rf _build .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(STAMP):
+	@python=; for p in $(PYTHONS); do if $$p -c '$(USABLE)' 2>/dev/null; then python=$$p; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "No Python 3.11 or newer with venv found: install one, or name it with make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "Setting up .venv from requirements.txt (minutes the first time) ..."; \
+	$(BIN)/python -c '$(USABLE)' 2>/dev/null || $$python -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@rm -f .venv/installed-* && touch $@

@@ -1,0 +1,178 @@
+"""Training speed by model size: tokens/s, FLOP/s, and the fraction of what this machine's own matrix product reaches.
+
+    python benchmarks/trainer.py                      # ours: eager fp32, compiled fp32, compiled bf16
+    python benchmarks/trainer.py --peer ~/nanoGPT     # and nanoGPT's own train.py, alternating with ours
+
+Both sides train the same shapes on the same random bytes (256 symbols, context 64), one process at a time. Each cell is
+the median over the rounds of the median step; nanoGPT's step is the one its train.py prints.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIZES = {  # name: (d_model, n_layer, sequences per step)
+    "12k": (32, 1, 32),
+    "50k": (64, 1, 32),
+    "220k": (96, 2, 32),
+    "1M": (128, 5, 32),
+    "4M": (256, 5, 16),
+}
+SEQ_LEN, VOCAB = 64, 256
+OURS = {"eager fp32": ("fp32", False), "compiled fp32": ("fp32", True), "compiled bf16": ("bf16", True)}
+
+
+def main() -> None:
+    """Time every size and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, help="a checkout of nanoGPT to time beside ours")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--rounds", type=int, default=3, help="how often ours and the peer take turns")
+    parser.add_argument("--seconds", type=float, default=4.0, help="about how long each turn trains")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(_step_seconds(*json.loads(args.worker))))
+        return
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "MKL_NUM_THREADS": str(args.threads)}
+    peaks = {precision: _worker(environment, "peak", precision, 0) for precision in ("fp32", "bf16")}
+    print(f"{_cpu()}, {args.threads} thread(s); largest matrix product: "
+          + ", ".join(f"{p} {1e-9 / s:.0f} GFLOP/s" for p, s in peaks.items()))  # fmt: skip
+    print(f"{'n_params_nonemb':>15} {'how':>16} {'tokens/s':>10} {'GFLOP/s':>8} {'of peak':>8} {'vs peer':>8}")
+    records = []
+    for size in args.sizes:
+        records += _time_size(size, args, environment, peaks)
+    if args.json:
+        args.json.write_text(json.dumps(records, indent=1))
+
+
+def _time_size(size: str, args, environment: dict, peaks: dict) -> list[dict]:
+    """Alternate ours and the peer on one size; print and return its rows."""
+    spec = _spec(size)
+    seconds: dict[str, list[float]] = {}
+    for _ in range(args.rounds):
+        for how, (precision, compiled) in OURS.items():
+            seconds.setdefault(how, []).append(_worker(environment, size, precision, compiled, args.seconds))
+        if args.peer:
+            seconds.setdefault("nanoGPT", []).append(_peer(args.peer, size, args.seconds, environment))
+    from scalinglaws import counting
+
+    rows, median = [], {how: statistics.median(s) for how, s in seconds.items()}
+    for how, step in median.items():
+        rate = counting.flops_per_token(spec.model) * spec.train.batch_tokens / step
+        peak = 1 / peaks["bf16" if "bf16" in how else "fp32"]
+        ratio = median["nanoGPT"] / step if "nanoGPT" in median else float("nan")
+        row = {
+            "size": size,
+            "n_params_nonemb": counting.count(spec.model).n_params_nonemb,
+            "how": how,
+            "tokens_per_second": spec.train.batch_tokens / step,
+            "flops_per_second": rate,
+            "fraction_of_peak": rate / peak,
+            "times_peer": ratio,
+            "step_seconds": seconds[how],
+        }
+        rows.append(row)
+        print(f"{row['n_params_nonemb']:>15,} {how:>16} {row['tokens_per_second']:>10,.0f} {rate / 1e9:>8.1f}"
+              f" {row['fraction_of_peak']:>7.0%} {ratio:>7.2f}x", flush=True)  # fmt: skip
+    return rows
+
+
+def _spec(size: str):
+    """The run of a size: long enough that its learning rate never ends."""
+    from scalinglaws.config import ModelConfig, RunSpec, TrainConfig
+
+    d, layers, sequences = SIZES[size]
+    model = ModelConfig(n_layer=layers, d_model=d, n_head=d // 16, d_ff=4 * d, vocab_size=VOCAB, seq_len=SEQ_LEN)
+    return RunSpec(
+        model=model, train=TrainConfig(tokens=sequences * SEQ_LEN * 10**6, batch_tokens=sequences * SEQ_LEN, lr=1e-3)
+    )
+
+
+def _worker(environment: dict, *job) -> float:
+    """Seconds per step (or per FLOP, for a peak) measured in a process of its own."""
+    command = [sys.executable, __file__, "--worker", json.dumps(job)]
+    return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def _step_seconds(size: str, precision: str, compiled: bool, budget: float = 1.0) -> float:
+    """Median seconds of a step of ours, data and schedule included."""
+    if size == "peak":
+        return _peak(precision)
+    from scalinglaws.corpus import Corpus
+    from scalinglaws.train import Loop, Runtime
+
+    spec, text = _spec(size), _random_bytes()
+    corpus = Corpus(name="random", vocab_size=VOCAB, train=text, val=text, fingerprint="random")
+    loop = Loop(spec, corpus, Runtime(device="cpu", precision=precision, compile=bool(compiled)))
+    state = loop.start()
+    loop.run(state, 5, spec.train)
+    times, end = [], time.perf_counter() + budget
+    while time.perf_counter() < end or len(times) < 5:
+        began = time.perf_counter()
+        loop.run(state, state.step + 4, spec.train)
+        times.append((time.perf_counter() - began) / 4)
+    return statistics.median(times)
+
+
+def _peak(precision: str) -> float:
+    """Seconds per floating-point operation of a 2048-cubed matrix product."""
+    import torch
+
+    a = torch.randn(2048, 2048, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    times = []
+    for _ in range(8):
+        began = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - began)
+    return min(times) / (2 * 2048**3)
+
+
+def _peer(checkout: Path, size: str, budget: float, environment: dict) -> float:
+    """Median seconds of a step of nanoGPT's train.py (CPU, eager, fp32), as it prints them."""
+    d, layers, sequences = SIZES[size]
+    guess = 6 * (12 * layers * d * d + VOCAB * d) * sequences * SEQ_LEN / 4e10  # seconds a step, to choose how many
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "data", "random")
+        data.mkdir(parents=True)
+        shutil.copy(checkout / "configurator.py", folder)  # train.py reads it from the current folder
+        for part in ("train", "val"):
+            _random_bytes().astype(np.uint16).tofile(data / f"{part}.bin")
+        (data / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": VOCAB}))  # the format that its train.py reads
+        options = {
+            "dataset": "random", "out_dir": "out", "device": "cpu", "compile": False, "dtype": "float32",
+            "block_size": SEQ_LEN, "batch_size": sequences, "n_layer": layers, "n_head": d // 16, "n_embd": d,
+            "dropout": 0.0, "bias": False, "gradient_accumulation_steps": 1, "max_iters": max(12, int(budget / guess)),
+            "log_interval": 1, "eval_interval": 10**9, "eval_iters": 1, "learning_rate": 1e-3,
+        }  # fmt: skip
+        command = [sys.executable, str(checkout.resolve() / "train.py"), *(f"--{k}={v}" for k, v in options.items())]
+        out = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    times = [float(ms) / 1e3 for ms in re.findall(r"^iter \d+: .*time ([\d.]+)ms", out, re.MULTILINE)]
+    return statistics.median(times[3:])
+
+
+def _random_bytes() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, VOCAB, 2**20, dtype=np.uint8)
+
+
+def _cpu() -> str:
+    from scalinglaws import train
+
+    return train.processor()
+
+
+if __name__ == "__main__":
+    main()

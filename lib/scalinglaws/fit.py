@@ -1,0 +1,551 @@
+"""One robust fitter for every law, the `Fit` that it returns, and bootstrap intervals.
+
+The method, for any law: count variables and loss in their geometric means, so that scales do not trade off against
+exponents; start from the law's own starting points; minimize by Newton's method with the exact Hessian; believe the
+result because its gradient vanishes and its curvature is positive, never because an optimizer says so. Arrays carry a
+leading axis of fits, R: starting points and bootstrap resamples are solved together, a resample being nothing but
+integer weights on the same points.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from itertools import combinations
+from numbers import Real
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scalinglaws.laws import LAWS, Law
+
+__all__ = ["Bootstrap", "Fit", "FitError", "Status", "bootstrap", "fit"]
+
+Array = NDArray[np.float64]
+Residual = Literal["log", "raw"]
+
+MAX_CONDITION = 1e8  # of the Jacobian: squared, as in a Hessian, it is all that double precision holds
+HUBER_SIGMAS = 1.345  # 95 % efficient where noise is Gaussian: Holland & Welsch 1977
+MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
+LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
+WIDE_DELTAS = (3e-2, 5e-3)  # in log loss; each optimum is the start for the next, narrower threshold
+
+
+class FitError(ValueError):
+    """The data cannot be fitted, or the fit cannot be used; the message says why and what to do."""
+
+
+class Status(StrEnum):
+    """How a fit ended."""
+
+    OK = "ok"
+    AT_BOUND = "at_bound"
+    ILL_CONDITIONED = "ill_conditioned"
+    NOT_CERTIFIED = "not_certified"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted law: the parameters, what was minimized, how it ended, and the points themselves.
+
+    The objective is the *sum* over the points of Huber's function of the residual: r²/2 up to ``delta``, and
+    delta (|r| - delta/2) beyond. The residual is ln L - ln f, or L - f where ``residual`` is "raw".
+    """
+
+    law: Law
+    theta: Mapping[str, float]
+    status: Status
+    message: str
+    residual: Residual
+    delta: float  # math.inf: least squares
+    value: float  # of the objective
+    start: Mapping[str, float]  # the starting point that led here
+    n_starts: int
+    n_starts_agree: int  # starting points that led to this optimum
+    n_points: int
+    at_bound: tuple[str, ...]
+    gradient_norm: float  # largest component, in centered coordinates
+    newton_decrement: float  # distance from the exact optimum, in the unit of a residual
+    condition: float  # of the Jacobian of the residuals, in centered coordinates
+    correlations: tuple[tuple[str, str, float], ...]  # strongest first; a scale by its logarithm
+    residual_rms: float  # of ln L - ln f, whatever was minimized
+    intervals: Mapping[str, tuple[float, float]] | None = None  # see `Bootstrap.attach`
+    level: float | None = None  # of the intervals
+    x: Mapping[str, Array] = field(repr=False, compare=False)
+    L: Array = field(repr=False, compare=False)
+
+    @property
+    def objective(self) -> str:
+        """What was minimized, in words."""
+        of = "ln L - ln f" if self.residual == "log" else "L - f"
+        if math.isinf(self.delta):
+            return f"half the sum of squares of {of}"
+        return f"sum of Huber({of}), delta {self.delta:.6g}"
+
+    def checked(self) -> Self:
+        """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not."""
+        if self.status in (Status.ILL_CONDITIONED, Status.NOT_CERTIFIED):
+            raise FitError(f"{self.law.name}: {self.message}")
+        return self
+
+    def predict(self, *, x: ArrayLike | None = None, N: ArrayLike | None = None, D: ArrayLike | None = None) -> Array:
+        """Return the loss at new values of the law's variables, counted as the fitted points were."""
+        return self.law.value(self.theta, *_by_letter(self.law, {"x": x, "N": N, "D": D}).values())
+
+    def summary(self) -> str:
+        """Return a report of a dozen lines: status first, then the estimates and how they were found."""
+        interval = "" if self.level is None else f"{100 * self.level:g} % interval"
+        lines = [
+            f"{self.law.name}: {self.status}: {self.message}",
+            f"  law           {self.law.source}",
+            f"  objective     {self.value:.10g}, {self.objective}",
+            f"  points        {self.n_points}, rms of ln L - ln f {self.residual_rms:.5g}",
+            f"  certificate   gradient {self.gradient_norm:.1e}, Newton decrement {self.newton_decrement:.1e}, "
+            f"condition {self.condition:.5g}",
+            f"  starts        {self.n_starts_agree} of {self.n_starts} reached this optimum",
+            f"  {'parameter':<12}  {'estimate':>14}  {'start':>14}  {interval}".rstrip(),
+        ]
+        for name, value in self.theta.items():
+            low_high = "" if self.intervals is None else "{:.6g} to {:.6g}  ".format(*self.intervals[name])
+            bound = "at its bound" if name in self.at_bound else ""
+            lines.append(f"  {name:<12}  {value:>14.8g}  {self.start[name]:>14.6g}  {low_high}{bound}".rstrip())
+        pairs = ", ".join(f"{one} {other} {r:+.5f}" for one, other, r in self.correlations[:3])
+        return "\n".join([*lines, f"  correlations  {pairs or 'none'}"])
+
+    def to_json(self) -> str:
+        """Return the fit and its points as one JSON object; an infinite delta is null."""
+        record: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        record |= {
+            "law": self.law.name,
+            "delta": None if math.isinf(self.delta) else self.delta,
+            "x": {name: column.tolist() for name, column in self.x.items()},
+            "L": self.L.tolist(),
+        }
+        return json.dumps(record, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the fit that `to_json` wrote."""
+        record = json.loads(text)
+        if record["law"] not in LAWS:
+            raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+        record |= {
+            "law": LAWS[record["law"]],
+            "status": Status(record["status"]),
+            "delta": math.inf if record["delta"] is None else record["delta"],
+            "at_bound": tuple(record["at_bound"]),
+            "correlations": tuple(tuple(pair) for pair in record["correlations"]),
+            "intervals": record["intervals"] and {name: tuple(ends) for name, ends in record["intervals"].items()},
+            "x": {name: np.array(column) for name, column in record["x"].items()},
+            "L": np.array(record["L"]),
+        }
+        return cls(**record)
+
+
+def fit(
+    law: Law,
+    *,
+    L: ArrayLike,
+    x: ArrayLike | None = None,
+    N: ArrayLike | None = None,
+    D: ArrayLike | None = None,
+    residual: Residual = "log",
+    delta: float | None = None,
+) -> Fit:
+    """Return the best fit of ``law`` to the points; no starting values are needed.
+
+    Parameters
+    ----------
+    law : Law
+        Such as `laws.chinchilla`.
+    L : array_like [n]
+        Loss, nats per token.
+    x, N, D : array_like [n]
+        The variables of the law, those and no others; parameters and tokens in the counting of your choice.
+    residual : str
+        "log": relative errors count; "raw": errors in the unit of the loss.
+    delta : float, optional
+        Huber's threshold, in the unit of a residual. Left out it is 1.345 robust standard deviations of the residuals:
+        nearly as sharp as least squares where noise is Gaussian, and hard of hearing for outliers. ``math.inf`` is
+        least squares. Hoffmann et al. 2022 used 1e-3, which on their runs is close to least absolute deviations.
+
+    Returns
+    -------
+    Fit
+        Look at its ``status``, or let `Fit.checked` turn trouble into an error.
+
+    Raises
+    ------
+    FitError
+        If a column holds anything but positive numbers, a variable takes too few values, or there are no more points
+        than parameters.
+    ValueError
+        If the variables are not those of the law, or an option is unknown.
+    """
+    if residual not in get_args(Residual):
+        raise ValueError(f"residual is {residual!r}; choose one of {', '.join(get_args(Residual))}")
+    if delta is not None and not delta > 0:
+        raise ValueError(f"delta is {delta:.4g}; it must be positive, or math.inf for least squares")
+    given, losses = _checked_points(law, _by_letter(law, {"x": x, "N": N, "D": D}), L)
+    problem = _Problem.of(law, given, losses, residual)
+
+    starts = u = law.starts(problem.logs, problem.y)  # [S, p]
+    w = np.ones((len(starts), losses.size))
+    if delta is None:
+        threshold = WIDE_DELTAS[0]
+        for _ in range(2):  # the first fit gives the scale of the noise, the second a better one
+            u, value = _newton(problem, u, w, threshold)
+            threshold = _noise_threshold(problem.residuals(u[np.argmin(value)]))
+    else:
+        threshold = delta / problem.residual_unit
+        for wide in WIDE_DELTAS:
+            if wide > threshold and math.isfinite(threshold):
+                u, _ = _newton(problem, u, w, wide)
+    u, value = _newton(problem, u, w, threshold)
+    return _report(problem, given, losses, threshold, starts, u, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """The points in the units of their geometric means, and the objective on them."""
+
+    law: Law
+    logs: Array  # [v, n], of the variables
+    y: Array  # [n], losses
+    residual: Residual
+    units: Mapping[str, float]
+
+    @classmethod
+    def of(cls, law: Law, x: Mapping[str, Array], L: Array, residual: Residual) -> Self:
+        units = {name: float(np.exp(np.log(column).mean())) for name, column in {**x, "L": L}.items()}
+        logs = np.log(np.stack([x[name] / units[name] for name in law.variables]))
+        return cls(law=law, logs=logs, y=L / units["L"], residual=residual, units=units)
+
+    @property
+    def residual_unit(self) -> float:
+        return 1.0 if self.residual == "log" else self.units["L"]
+
+    def decenter(self, u: Array) -> Array:
+        """Fitting coordinates in the units of the points."""
+        return self.law.rescale(u, {name: 1 / unit for name, unit in self.units.items()})
+
+    def center(self, theta: Mapping[str, float]) -> Array:
+        return self.law.rescale(self.law.coordinates(theta), self.units)
+
+    def residuals(self, u: Array) -> Array:
+        """Residuals [n] of one fit [p]."""
+        f = self.law.jet(u[None], self.logs)[0][0]
+        return np.log(self.y) - np.log(f) if self.residual == "log" else self.y - f
+
+    def jacobian(self, u: Array) -> Array:
+        """Derivatives [n, p] of minus the residuals of one fit [p]."""
+        f, J, _ = self.law.jet(u[None], self.logs)
+        return (J / f[:, None] if self.residual == "log" else J)[0].T
+
+    def evaluate(self, u: Array, w: Array, delta: float) -> tuple[Array, Array, Array]:
+        """Objective [R], gradient [R, p] and Hessian [R, p, p] of fits u [R, p] on points weighted by w [R, n].
+
+        With r = y - h(f), psi = rho'(r) and h the logarithm or nothing, the gradient is the sum of -psi h' df and the
+        Hessian that of (psi' h'^2 - psi h'') df df^T - psi h' d²f.
+        """
+        f, J, bend = self.law.jet(u, self.logs)  # [R, n], [R, p, n]
+        r = np.log(self.y) - np.log(f) if self.residual == "log" else self.y - f
+        psi = np.clip(r, -delta, delta)
+        wpsi = w * psi
+        value = (wpsi * (r - psi / 2)).sum(axis=1)
+        outer = w * (psi == r)  # psi' is 1 inside the threshold, 0 outside
+        if self.residual == "log":  # h' = 1/f, h'' = -1/f²
+            outer = (outer + wpsi) / (f * f)
+            wpsi = wpsi / f
+        gradient = -(J @ wpsi[:, :, None])[:, :, 0]
+        hessian = (J * outer[:, None]) @ J.transpose(0, 2, 1) - bend(wpsi)
+        return value, gradient, hessian
+
+
+def _newton(problem: _Problem, u: Array, w: Array, delta: float, max_steps: int = 200) -> tuple[Array, Array]:
+    """Optima [R, p] and their objectives [R], from starts u [R, p]; a row that does not settle ends where it stands.
+
+    Rows are worked on some hundred at a time, which keeps the temporaries in the processor's cache; a row that has
+    settled makes room for the next.
+    """
+    together = max(1, 2**15 // problem.y.size)
+    low, high = problem.law.bounds
+    trial = np.clip(u, low, high)
+    u, value = trial.copy(), np.full(len(u), np.inf)
+    gradient, hessian = np.zeros_like(u), np.zeros((*u.shape, u.shape[1]))
+    damping, steps_left = np.zeros(len(u)), np.full(len(u), max_steps)
+
+    while (at := np.flatnonzero(steps_left)[:together]).size:
+        v, g, H = problem.evaluate(trial[at], w[at], delta)
+        accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * w[at].sum(axis=1))  # round-off must not stop the last steps
+        won = at[accepted]
+        u[won], value[won], gradient[won], hessian[won] = trial[won], v[accepted], g[accepted], H[accepted]
+        damping[at] = np.where(accepted, damping[at] / 3, np.maximum(10 * damping[at], 1e-4))
+        damping[damping < 1e-4] = 0.0
+
+        step, decrement, convex = _damped_step(u[at], gradient[at], hessian[at], damping[at], low, high)
+        trial[at] = np.clip(u[at] + step, low, high)
+        settled = convex & (decrement <= _decrement_goal(value[at], w[at]))
+        u[at[settled]] = trial[at[settled]]  # one more step costs nothing and squares the error
+        steps_left[at] = np.where(settled, 0, steps_left[at] - 1)
+    return u, value
+
+
+def _decrement_goal(value: Array, w: Array) -> Array:
+    """Newton decrement at which a row has settled: 1e-10 standard errors, or round-off."""
+    return 1e-10 * np.sqrt(2 * value / w.sum(axis=1)) + 1e-14
+
+
+def _damped_step(
+    u: Array, g: Array, H: Array, damping: Array, low: Array, high: Array
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Newton step [R, p], Newton decrement [R], and whether the curvature is positive [R], of the free coordinates.
+
+    A coordinate at a bound that the gradient pushes against is held. Negative curvature counts by its size, so that
+    every step goes downhill.
+    """
+    free = ~((u <= low) & (g > 0) | (u >= high) & (g < 0))
+    g = np.where(free, g, 0.0)
+    largest = np.abs(np.diagonal(H, axis1=1, axis2=2)).max(axis=1)
+    H = np.where(free[:, :, None] & free[:, None], H, largest[:, None, None] * np.eye(u.shape[1]))
+    curvature, axes = np.linalg.eigh(H)  # [R, p], [R, p, p]
+    size = np.maximum(np.abs(curvature), 1e-15 * np.abs(curvature).max(axis=1, keepdims=True))
+    along = (g[:, None] @ axes)[:, 0]
+    step = -(axes @ (along / (size + (damping * size.max(axis=1))[:, None]))[:, :, None])[:, :, 0]
+    return step, np.sqrt((along**2 / size).sum(axis=1)), curvature[:, 0] > 0
+
+
+def _noise_threshold(residuals: Array) -> float:
+    """Huber's threshold from the spread of the residuals, which outliers do not move."""
+    deviation = np.median(np.abs(residuals - np.median(residuals)))
+    return HUBER_SIGMAS * max(MAD_TO_SIGMA * float(deviation), LEAST_SIGMA)
+
+
+def _report(
+    problem: _Problem,
+    x: Mapping[str, Array],
+    L: Array,
+    threshold: float,
+    starts: Array,
+    u: Array,
+    value: Array,
+) -> Fit:
+    """The best of the optima u [S, p], examined."""
+    law, best = problem.law, int(np.argmin(value))
+    optimum, one = u[[best]], np.ones((1, L.size))
+    objective, gradient, hessian = problem.evaluate(optimum, one, threshold)
+    low, high = law.bounds
+    _, decrement, convex = _damped_step(optimum, gradient, hessian, np.zeros(1), low, high)
+    inside = (optimum[0] > low) & (optimum[0] < high)
+    singular = np.linalg.svd(problem.jacobian(optimum[0])[:, inside], compute_uv=False)
+    condition = min(singular[0] / max(singular[-1], 1e-300), 1 / np.finfo(float).eps)
+
+    theta = dict(zip(law.parameters, law.theta(problem.decenter(optimum[0])).tolist(), strict=True))
+    at_bound = tuple(np.array(law.parameters)[~inside].tolist())
+    if condition > MAX_CONDITION:
+        status = Status.ILL_CONDITIONED
+        message = (
+            f"the points do not determine {', '.join(law.parameters)}: condition {condition:.4g}, at most "
+            f"{MAX_CONDITION:.4g} is usable; vary each of {', '.join(law.variables)} while the others stand still"
+        )
+    elif not (convex[0] and decrement[0] <= 1e3 * _decrement_goal(objective, one)[0]):
+        status = Status.NOT_CERTIFIED
+        message = f"no optimum found: Newton decrement {decrement[0]:.4g}, gradient {np.abs(gradient).max():.4g}"
+    elif at_bound:
+        status = Status.AT_BOUND
+        message = "certified, with " + "; ".join(_bound_text(law, name, theta[name]) for name in at_bound)
+    else:
+        status = Status.OK
+        message = "certified: the gradient vanishes and the curvature is positive, inside all bounds"
+
+    unit = problem.residual_unit
+    return Fit(
+        law=law,
+        theta=theta,
+        status=status,
+        message=message,
+        residual=problem.residual,
+        delta=threshold * unit,
+        value=float(objective[0]) * unit**2,
+        start=dict(zip(law.parameters, law.theta(problem.decenter(starts[best])).tolist(), strict=True)),
+        n_starts=len(starts),
+        n_starts_agree=int((value <= value[best] * (1 + 1e-9) + 1e-28 * L.size).sum()),
+        n_points=L.size,
+        at_bound=at_bound,
+        gradient_norm=float(np.abs(np.where(inside, gradient, 0.0)).max()),
+        newton_decrement=float(decrement[0]),
+        condition=float(condition),
+        correlations=_correlations(problem, hessian[0], inside) if status in (Status.OK, Status.AT_BOUND) else (),
+        residual_rms=float(np.sqrt(np.mean(np.log(L / law.value(theta, *x.values())) ** 2))),
+        x=x,
+        L=L,
+    )
+
+
+def _bound_text(law: Law, name: str, value: float) -> str:
+    """What it means that a parameter is at its bound."""
+    kind = law.kinds[name]
+    if kind == "floor":
+        return f"{name} at 0: these points show no floor"
+    if kind == "scale":
+        return f"{name} at {value:.4g}: its term has vanished"
+    return f"{name} at {value:.4g}: " + ("the loss does not fall" if value == 0 else "a step, not a power law")
+
+
+def _correlations(problem: _Problem, hessian: Array, inside: NDArray[np.bool_]) -> tuple[tuple[str, str, float], ...]:
+    """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
+    p = len(inside)
+    to_points = problem.decenter(np.eye(p)) - problem.decenter(np.zeros((p, p)))  # changing units is affine
+    factor = np.linalg.inv(np.linalg.cholesky(hessian[np.ix_(inside, inside)])) @ to_points[inside]  # [q, p]
+    names = [(i, name) for i, name in enumerate(problem.law.parameters) if inside[i]]
+    size = np.linalg.norm(factor, axis=0)
+    pairs = [
+        (one, other, float(factor[:, i] @ factor[:, j] / (size[i] * size[j])))
+        for (i, one), (j, other) in combinations(names, 2)
+    ]
+    return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """Refits of resampled points: a cloud of parameters from which intervals of any quantity follow."""
+
+    fit: Fit
+    theta: Mapping[str, Array]  # each [n]
+    seed: int
+    n_clusters: int
+
+    def interval(
+        self, quantity: Callable[[Mapping[str, Array]], ArrayLike], *, level: float = 0.95
+    ) -> tuple[Array, Array]:
+        """Return the lower and upper end of the percentile interval of anything computed from the parameters.
+
+        Parameters
+        ----------
+        quantity : callable
+            From the parameters by name, each an array [n], to an array [n, ...], such as
+            ``lambda theta: laws.chinchilla.optimum(theta, 1e21)[0]``.
+        level : float
+            Probability that the interval is meant to hold.
+
+        Returns
+        -------
+        low, high : array [...]
+
+        Notes
+        -----
+        Percentiles of refits of resampled points held 95 % intervals to 93-96 % on simulated Chinchilla-like grids of
+        240 points with equal, unequal and heavy-tailed noise; intervals from the curvature fell to 79 % where noise
+        was unequal.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+        tail = (1 - level) / 2
+        low, high = np.quantile(np.asarray(quantity(self.theta)), [tail, 1 - tail], axis=0)
+        return low, high
+
+    def attach(self, *, level: float = 0.95) -> Fit:
+        """Return the fit with percentile intervals of its parameters."""
+        ends = {name: self.interval(lambda theta, name=name: theta[name], level=level) for name in self.theta}
+        return replace(self.fit, intervals={n: (float(a), float(b)) for n, (a, b) in ends.items()}, level=level)
+
+
+def bootstrap(fit: Fit, *, n: int = 999, seed: int, clusters: ArrayLike | None = None) -> Bootstrap:
+    """Return ``n`` refits, each to as many points (or clusters of points) drawn with replacement.
+
+    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle, or that ends at a bound,
+    stays in: leaving the awkward resamples out would make intervals too narrow.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a status that `Fit.checked` accepts.
+    n : int
+        Number of refits.
+    seed : int
+        Of the resampling.
+    clusters : array_like [n_points], optional
+        Labels of points that share their noise, such as readings of one run or runs of one seed; whole clusters are
+        then drawn. Left out, every point is its own.
+
+    Raises
+    ------
+    FitError
+        If the fit does not determine its parameters, or there are no more clusters than parameters.
+    """
+    fit.checked()
+    label = np.arange(fit.n_points) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    if label.shape != (fit.n_points,):
+        raise ValueError(
+            f"clusters has shape {label.shape}; the fit has {fit.n_points} points, give one label for each"
+        )
+    m = int(label.max()) + 1
+    if m <= len(fit.theta):
+        raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
+    draws = np.random.default_rng(seed).integers(m, size=(n, m)) + m * np.arange(n)[:, None]
+    counts = np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
+
+    problem = _Problem.of(fit.law, fit.x, fit.L, fit.residual)
+    start = np.repeat(problem.center(fit.theta)[None], n, axis=0)
+    u, _ = _newton(problem, start, counts[:, label].astype(float), fit.delta / problem.residual_unit)
+    theta = fit.law.theta(problem.decenter(u))
+    return Bootstrap(fit=fit, theta=dict(zip(fit.law.parameters, theta.T, strict=True)), seed=seed, n_clusters=m)
+
+
+def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, ArrayLike]:
+    """The variables of the law in its order; neither more nor fewer may be given."""
+    present = {name: column for name, column in given.items() if column is not None}
+    if set(present) != set(law.variables):
+        raise ValueError(
+            f"{law.name} is a law of {', '.join(law.variables)}; got {', '.join(present) or 'none'}: pass "
+            + ", ".join(f"{name}=..." for name in law.variables)
+        )
+    return {name: present[name] for name in law.variables}
+
+
+def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple[dict[str, Array], Array]:
+    """Columns of positive numbers, enough of them, and varied enough for the law."""
+    columns = {name: _checked_column(name, values) for name, values in {**x, "L": L}.items()}
+    sizes = {name: column.size for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise FitError(f"columns differ in length: {lengths}; pass one value per run in each")
+    losses = columns.pop("L")
+    p = len(law.parameters)
+    if losses.size <= p:
+        raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
+    needed = 3 if law.has_floor else 2
+    for name, column in columns.items():
+        distinct = np.unique(column)
+        if distinct.size < needed:
+            values = ", ".join(f"{value:.4g}" for value in distinct)
+            raise FitError(
+                f"{name} takes {distinct.size} value ({values}); {law.name} needs {needed} sizes: vary {name}"
+            )
+    places = len(np.unique(np.stack(list(columns.values())), axis=1).T)
+    if places < p:
+        raise FitError(
+            f"{places} distinct points for the {p} parameters of {law.name}; repeats do not count, add sizes"
+        )
+    return columns, losses
+
+
+def _checked_column(name: str, values: ArrayLike) -> Array:
+    """One column of positive, finite numbers."""
+    raw = np.asarray(values)
+    if raw.ndim != 1:
+        raise FitError(f"{name} has shape {raw.shape}; pass one value per run")
+    if raw.dtype.kind not in "iuf":
+        for row, value in enumerate(raw.tolist()):
+            if not isinstance(value, Real):
+                raise FitError(f"{name} in row {row} is {value!r}, not a number; convert the column or drop the row")
+    column = raw.astype(float)
+    bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+    if bad.size:
+        raise FitError(
+            f"{name} in row {bad[0]} is {column[bad[0]]:.4g} ({bad.size} such rows); it must be positive and finite: "
+            "drop failed and diverged runs"
+        )
+    return column

@@ -1,0 +1,98 @@
+"""Configs: checked at birth, JSON both ways, equality as identity."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
+
+MODEL = {"n_layer": 2, "d_model": 32, "n_head": 2, "d_ff": 128, "vocab_size": 128, "seq_len": 64}
+TRAIN = {"tokens": 51_200, "batch_tokens": 512, "lr": 1e-2}
+
+
+def spec(**changes) -> RunSpec:
+    """A small spec with some fields changed, whichever part they belong to."""
+    parts = {cls: {f.name for f in dataclasses.fields(cls)} for cls in (ModelConfig, TrainConfig, DataConfig)}
+    pick = lambda cls, base: cls(**base | {k: v for k, v in changes.items() if k in parts[cls]})  # noqa: E731
+    return RunSpec(model=pick(ModelConfig, MODEL), train=pick(TrainConfig, TRAIN), data=pick(DataConfig, {}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"d_model": 30, "n_head": 4}, ["d_model=30", "n_head=4", "multiple"]),
+        ({"d_model": 33, "n_head": 3}, ["odd", "even head size"]),
+        ({"n_layer": 0}, ["n_layer=0", "at least 1"]),
+        ({"vocab_size": 12.5}, ["vocab_size=12.5", "whole number"]),
+        ({"dropout": 1.0}, ["dropout=1", "from 0 to 1"]),
+        ({"position": "sine"}, ["position='sine'", "'rope'", "'learned'"]),
+        ({"tokens": -512}, ["tokens=-512", "at least 1"]),
+        ({"tokens": 1000}, ["tokens=1000", "batch_tokens=512", "tokens=1024"]),
+        ({"batch_tokens": 100, "tokens": 1000}, ["batch_tokens=100", "seq_len=64"]),
+        ({"lr": 0.0}, ["lr=0", "above zero"]),
+        ({"lr": float("nan")}, ["lr=nan", "above zero"]),
+        ({"warmup_tokens": 60_000}, ["warmup_tokens=60000", "tokens=51200"]),
+        ({"eval_at": (100,)}, ["eval_at=100", "multiples of batch_tokens=512"]),
+        ({"betas": (0.9, 1.0)}, ["betas=1", "top excluded"]),
+        ({"corpus": "wikipedia"}, ["corpus='wikipedia'", "'pystack'"]),
+        ({"corpus": "files"}, ["corpus='files'", "path"]),
+        ({"unique_tokens": 0}, ["unique_tokens=0", "at least 1"]),
+    ],
+)
+def test_bad_values_are_named_in_one_line(changes, words):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        spec(**changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_unknown_and_missing_keys_are_named():
+    body = json.loads(to_json(spec()))
+    body["model"]["n_heads"] = body["model"].pop("n_head")
+    with pytest.raises(ValueError, match=r"n_heads: no such field") as caught:
+        from_json(json.dumps(body), RunSpec)
+    assert "n_head: missing" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="tokens=-1"):
+        from_json(json.dumps(TRAIN | {"tokens": -1}), TrainConfig)
+
+
+@settings(derandomize=True, max_examples=50)
+@given(
+    layers=st.integers(1, 12),
+    heads=st.integers(1, 8),
+    lr=st.floats(1e-6, 1.0),
+    seed=st.integers(0, 2**31),
+    unique=st.none() | st.integers(1, 10**9),
+)
+def test_json_round_trip_keeps_identity(layers, heads, lr, seed, unique):
+    one = spec(n_layer=layers, n_head=heads, d_model=16 * heads, lr=lr, seed=seed, unique_tokens=unique, eval_at=(512,))
+    two = from_json(to_json(one), RunSpec)
+    assert two == one
+    assert two.hash == one.hash
+
+
+def test_every_field_changes_the_hash():
+    other = {
+        "n_layer": 3, "d_model": 64, "n_head": 4, "d_ff": 64, "vocab_size": 256, "seq_len": 32, "position": "learned",
+        "tied": True, "parametrization": "standard", "base_d_model": 64, "dropout": 0.1, "tokens": 1024,
+        "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 512,
+        "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99), "eps": 1e-6,
+        "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov", "vocab": "bytes",
+        "unique_tokens": 1000, "fingerprint": "abc",
+    }  # fmt: skip
+    fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
+    assert set(other) == fields - {"path"}, "a new field belongs in this table"
+    hashes = {spec(**{name: value}).hash for name, value in other.items()} | {spec().hash}
+    hashes.add(spec(corpus="files", path="a.txt").hash)
+    assert len(hashes) == len(other) + 2
+
+
+def test_the_hash_is_pinned():
+    """Stored runs are found by this name: a change of the scheme would orphan them."""
+    assert spec().hash == "PINNED"

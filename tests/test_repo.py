@@ -1,0 +1,257 @@
+"""The repository around the library: what is tracked, the two commands, and the build of the book."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+digest = runpy.run_path(str(ROOT / "_ext/scalinglaws_book.py"))["digest"]
+
+
+def run(*command, cwd=ROOT, check=True):
+    """Return the finished process, its output as text."""
+    return subprocess.run(command, cwd=cwd, check=check, capture_output=True, text=True)
+
+
+def tracked_files():
+    """Return what git tracks or would add; all later checks of content look at these."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+# ---- What is tracked ----
+
+
+@pytest.mark.parametrize("path", ["lib/scalinglaws/new.py", "data/runs/new.csv", "assets/new.js", "chapters/new.ipynb"])
+def test_git_does_not_hide_sources(path):
+    assert run("git", "check-ignore", "--no-index", path, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("path", [".venv/x", "_build/html/x", "lib/scalinglaws/__pycache__/x", "lib/x.egg-info/x"])
+def test_git_hides_what_is_generated(path):
+    assert run("git", "check-ignore", "--no-index", path, check=False).returncode == 0
+
+
+TEXT = {".py", ".md", ".ipynb", ".toml", ".txt", ".yml", ".yaml", ".cfg", ".css", ".bib", ".csv", ".mplstyle", ""}
+# Character classes keep the patterns from matching themselves.
+FORBIDDEN = {
+    "a path of one machine": re.compile(r"""(^|[\s'"(=`])/(root|home|work|farm|Users)[/]"""),
+    "the host of a package registry": re.compile(
+        r"py[p]i\.org|python[h]osted\.org|registry\.[n]pmjs|download\.[p]ytorch|--(extra-)?index[-]url|--find[-]links"
+    ),
+}
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {what}"
+        for path in tracked_files()
+        if path.suffix in TEXT and "assets/mathjax" not in path.as_posix()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for what, pattern in FORBIDDEN.items()
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def requirement_lines(name):
+    lines = (line.split(" #")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_requirements_are_pinned_and_end_with_the_library():
+    first, *pins, last = requirement_lines("requirements.txt")
+    assert first == "-c constraints.txt"
+    assert last == "-e ."
+    pinned = re.compile(r"[\w.-]+==[\w.]+")
+    assert [line for line in pins if not pinned.fullmatch(line)] == []
+    constraints = requirement_lines("constraints.txt")
+    assert [line for line in constraints if not pinned.fullmatch(line)] == []
+    assert {line.lower() for line in pins} <= {line.lower() for line in constraints}
+
+
+# ---- The two commands ----
+
+
+def test_ci_and_workflows_call_the_two_commands():
+    assert [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("make")] == ["make test"]
+    assert (ROOT / ".ci/run").stat().st_mode & 0o100
+    on_push = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["check"]
+    assert on_push["strategy"]["matrix"]["command"] == ["make test", "make book"]
+    weekly = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text())["jobs"]["cold"]["steps"]
+    assert [step["run"] for step in weekly if "run" in step] == ["make cold", "make clean", "make test"]
+    assert not any("cache" in str(step) for step in weekly)
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Return a folder with what `make` needs to make an environment, and none made."""
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def planned(folder, *arguments):
+    return run("make", "--dry-run", *arguments, cwd=folder).stdout
+
+
+@pytest.mark.parametrize("goal", ["book", "test"])
+def test_either_command_alone_makes_the_environment_once(bare, goal):
+    plan = planned(bare, goal)
+    assert "pip install --quiet -r requirements.txt" in plan
+    stamp = re.search(r"touch (\S+)", plan).group(1)
+    (bare / ".venv").mkdir()
+    (bare / stamp).touch()
+    assert "pip install" not in planned(bare, goal)
+    with (bare / "constraints.txt").open("a") as pins:
+        pins.write("another==1.0\n")
+    assert "pip install" in planned(bare, goal)
+
+
+def test_missing_python_is_one_clear_line(bare):
+    result = run("make", "book", "PYTHONS=no-such-python", cwd=bare, check=False)
+    assert result.returncode != 0
+    first, make_says = result.stderr.splitlines()
+    assert first.startswith("No Python 3.11 or newer with venv found")
+    assert make_says.startswith("make: ***")
+
+
+# ---- Imports ----
+
+
+def imported_modules(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    return set(run(sys.executable, "-W", "error", "-c", code).stdout.split())
+
+
+def torch_free_modules():
+    """Return the modules that the import contract keeps free of torch, and the book's."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (names,) = [c["source_modules"] for c in contracts if c.get("forbidden_modules") == ["torch"]]
+    return [*names, "scalinglaws.book"]
+
+
+@pytest.mark.parametrize("module", torch_free_modules())
+def test_fitting_half_loads_no_torch(module):
+    assert "torch" not in imported_modules(module)
+
+
+def test_import_writes_no_file(tmp_path):
+    modules = [f"scalinglaws.{path.stem}" for path in (ROOT / "lib/scalinglaws").glob("[a-z]*.py")]
+    watch = (
+        "import sys\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and set(str(args[1])) & set('wax+') and args[0] != '/dev/null':\n"
+        "        print('opens for writing', args[0])\n"
+        "    if event in ('os.mkdir', 'socket.connect', 'socket.getaddrinfo'):\n"
+        "        print(event, args[0])\n"
+        # what others write on their first import is not ours to judge
+        "import matplotlib.pyplot, pandas, scipy.optimize, torch, IPython.display\n"
+        "sys.addaudithook(hook)\n"
+    )
+    code = watch + "".join(f"import {name}\n" for name in modules)
+    assert run(sys.executable, "-B", "-c", code, cwd=tmp_path).stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- The build of the book ----
+
+
+@pytest.mark.parametrize("name", ["lib/scalinglaws/laws.py", "data/runs/a.csv", "requirements.txt", "constraints.txt"])
+def test_digest_follows_every_input(tmp_path, name):
+    for other in ("lib/scalinglaws/laws.py", "data/runs/a.csv", "requirements.txt", "constraints.txt"):
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / other).write_text("1")
+    before = digest(tmp_path)
+    (tmp_path / "README.md").write_text("no input")
+    (tmp_path / "lib/scalinglaws/__pycache__").mkdir()
+    (tmp_path / "lib/scalinglaws/__pycache__/laws.pyc").write_text("generated")
+    assert digest(tmp_path) == before
+    (tmp_path / name).write_text("2")
+    changed = digest(tmp_path)
+    assert changed != before
+    (tmp_path / name).rename(tmp_path / (name + "x"))
+    assert digest(tmp_path) not in (before, changed)
+
+
+def test_hidden_folders_are_no_pages():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert {".*", "**/.*", "node_modules"} <= set(config["exclude_patterns"])
+    assert config["only_build_toc_files"]
+
+
+class SmallBook:
+    """The real configuration around one page, in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("_config.yml", "Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+            shutil.copy(ROOT / name, folder)
+        for name in ("_ext", "assets"):
+            shutil.copytree(ROOT / name, folder / name)
+        for name in ("lib", "data", ".hidden"):
+            (folder / name).mkdir()
+        (folder / ".hidden/README.md").write_text("# Not a page\n")
+        (folder / "references.bib").touch()
+        (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+
+    def write(self, *sources):
+        """Write the page: a title, then one code cell for each source."""
+        cells = [nbformat.v4.new_markdown_cell("# A page"), *map(nbformat.v4.new_code_cell, sources)]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.folder / "page.ipynb")
+
+    def make(self):
+        """Run `make book` with the tools of this environment; return exit status and all that it said."""
+        done = run("make", "book", "STAMP=", f"BIN={BIN}", cwd=self.folder, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def page(self):
+        return (self.folder / "_build/html/page.html").read_text()
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    return SmallBook(tmp_path)
+
+
+def test_a_changed_library_or_style_renews_the_pages(small_book):
+    constant = small_book.folder / "lib/constant.txt"
+    small_book.write("print('constant', 'is', open('lib/constant.txt').read())")
+    constant.write_text("one")
+    assert small_book.make()[0] == 0
+    assert "constant is one" in small_book.page()
+    assert not list((small_book.folder / "_build/html").rglob("README.html"))
+    assert "thebe" not in small_book.page().split("</head>")[1].split('class="bd-article"')[0]
+    constant.write_text("two")
+    assert small_book.make()[0] == 0
+    assert "constant is two" in small_book.page()
+    with (small_book.folder / "assets/book.css").open("a") as style:
+        style.write("/* new */")
+    assert small_book.make()[0] == 0
+    assert (small_book.folder / "_build/html/_static/book.css").read_text().endswith("/* new */")
+
+
+def test_an_image_without_alt_text_fails_every_build(small_book):
+    small_book.write("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+    for _ in range(2):  # the second build must not pass for the reason that the page has been written already
+        status, output = small_book.make()
+        assert status != 0
+        assert "has no alt text" in output
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "import sys\nprint('noise', file=sys.stderr)"], ids=["crash", "stderr"])
+def test_a_failing_cell_fails_the_build(small_book, source):
+    small_book.write(source)
+    assert small_book.make()[0] != 0

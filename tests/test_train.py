@@ -1,0 +1,292 @@
+"""One spec gives one run, bit for bit, whatever happens on the way."""
+
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from scalinglaws import train
+from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, to_json
+from scalinglaws.corpus import Corpus
+from scalinglaws.train import Runtime
+
+MODEL = ModelConfig(n_layer=1, d_model=32, n_head=2, d_ff=64, vocab_size=16, seq_len=16)
+TRAIN = TrainConfig(
+    tokens=12_800, batch_tokens=128, lr=1e-2, warmup_tokens=1280, eval_tokens=2048, weight_decay=0.1, seed=3
+)
+SPEC = RunSpec(model=MODEL, train=TRAIN)
+
+
+def text(seed: int = 0, n: int = 20_000) -> np.ndarray:
+    """Tokens in which each is the last one plus 1, 2 or 3: something to learn."""
+    steps = np.random.default_rng(seed).choice([1, 2, 3], size=n, p=[0.7, 0.2, 0.1])
+    return (steps.cumsum() % 16).astype(np.uint8)
+
+
+def make_corpus(n: int = 20_000) -> Corpus:
+    return Corpus(name="steps", vocab_size=16, train=text(0, n), val=text(1), fingerprint="steps")
+
+
+CORPUS = make_corpus()
+
+
+def changed(**fields) -> RunSpec:
+    """SPEC with fields of any of its parts replaced."""
+    out = SPEC
+    for part in ("model", "train", "data"):
+        names = {f.name for f in dataclasses.fields(getattr(SPEC, part))}
+        mine = {k: v for k, v in fields.items() if k in names}
+        out = replace(out, **{part: replace(getattr(out, part), **mine)})
+    return out
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return train.train(SPEC, CORPUS)
+
+
+def same_bits(a, b) -> bool:
+    return (
+        a.loss == b.loss
+        and a.train_loss == b.train_loss
+        and np.array_equal(a.curve["train_loss"], b.curve["train_loss"])
+    )
+
+
+def test_it_learns_what_there_is_to_learn(reference):
+    entropy = -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))  # 0.802 nats: no model can be better on average
+    assert reference.status == "ok"
+    assert reference.loss == pytest.approx(entropy, abs=0.08)
+    assert reference.loss > entropy - 4 * reference.loss_se
+    assert 0.005 < reference.loss_se < 0.05  # 128 sequences of 16 tokens; one token has a deviation of about 0.7
+
+
+def test_the_same_spec_gives_the_same_bits(reference):
+    assert same_bits(train.train(SPEC, CORPUS), reference)
+
+
+def test_a_long_corpus_prefix_does_not_change_the_validation(reference):
+    """unique_tokens cuts the training text only."""
+    run = train.train(changed(unique_tokens=5000), CORPUS)
+    assert run.status == "ok"
+    assert run.loss != reference.loss
+    assert run.loss == pytest.approx(reference.loss, abs=0.1)
+
+
+EFFECTS = {
+    "n_layer": 2, "d_model": 64, "n_head": 4, "d_ff": 128, "seq_len": 32, "position": "learned", "tied": True,
+    "base_d_model": 16, "dropout": 0.3, "tokens": 6400, "batch_tokens": 256, "lr": 5e-3, "optimizer": "sgd",
+    "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5, "final_lr_frac": 0.3, "weight_decay": 0.0,
+    "betas": (0.8, 0.95), "eps": 1e-3, "grad_clip": 0.01, "seed": 4, "eval_tokens": 1024, "unique_tokens": 3000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_every_field_has_an_effect(name, reference):
+    assert train.train(changed(**{name: EFFECTS[name]}), CORPUS).loss != reference.loss
+
+
+def test_the_table_of_effects_is_complete():
+    fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
+    elsewhere = {"vocab_size", "parametrization", "eval_at", "corpus", "path", "vocab", "fingerprint"}
+    assert set(EFFECTS) == fields - elsewhere
+
+
+def test_parametrization_acts_away_from_the_base_width():
+    losses = {
+        p: train.train(changed(d_model=64, n_head=4, parametrization=p), CORPUS).loss for p in ("mup", "standard")
+    }
+    assert losses["mup"] != losses["standard"]
+
+
+def test_branches_are_the_runs_they_replace():
+    specs = [changed(tokens=n) for n in (2560, 6400, 12_800)]
+    together = train.train_branches(specs, CORPUS)
+    for run, spec in zip(together, specs, strict=True):
+        assert run.spec == spec
+        assert same_bits(run, train.train(spec, CORPUS))
+
+
+def test_branches_refuse_other_differences():
+    with pytest.raises(ValueError, match=r"differ in train\.tokens alone"):
+        train.train_branches([SPEC, changed(seed=9)], CORPUS)
+    with pytest.raises(ValueError, match="schedule='wsd'"):
+        train.train_branches([changed(schedule="cosine")], CORPUS)
+
+
+def test_scores_on_the_way_are_taken_where_asked_and_change_nothing(reference):
+    run = train.train(changed(eval_at=(2560, 6400)), CORPUS)
+    assert run.curve["eval_tokens"].tolist() == [2560, 6400, 12_800]
+    assert run.curve["eval_loss"][-1] == run.loss == reference.loss
+    assert run.curve["eval_loss"][0] > run.curve["eval_loss"][-1]
+
+
+def test_schedules():
+    rates = {
+        s: [train.learning_rate(replace(TRAIN, schedule=s), i) for i in range(TRAIN.steps)]
+        for s in ("wsd", "cosine", "constant")
+    }
+    for s, r in rates.items():
+        assert r[:10] == pytest.approx([TRAIN.lr * (i + 1) / 10 for i in range(10)]), s  # warm-up of 10 steps
+        assert max(r) == TRAIN.lr
+    assert rates["constant"][10:] == [TRAIN.lr] * 90
+    assert rates["wsd"][10:80] == [TRAIN.lr] * 70
+    assert rates["wsd"][80:] == pytest.approx([TRAIN.lr * (20 - i) / 20 for i in range(20)])
+    # Areas: warm-up 5.5 steps; then half of 90 for a cosine that ends at zero (+ 1/2, sampled at the left), and
+    # 70 + 10.5 for the plateau with its cooldown.
+    assert sum(rates["cosine"]) / TRAIN.lr == pytest.approx(5.5 + 45.5, abs=1e-9)
+    assert sum(rates["wsd"]) / TRAIN.lr == pytest.approx(5.5 + 70 + 10.5, abs=1e-9)
+    high = replace(TRAIN, schedule="cosine", final_lr_frac=0.1)
+    assert train.learning_rate(high, TRAIN.steps - 1) == pytest.approx(0.1 * TRAIN.lr, rel=0.01)
+    assert train.cooldown_start(TRAIN) == 81  # step 80 still has the full rate
+
+
+def test_every_token_is_a_target_once_per_epoch():
+    text = np.arange(1 + 16 * 25, dtype=np.uint16)
+    corpus = Corpus(name="count", vocab_size=500, train=text, val=text, fingerprint="count")
+    spec = replace(SPEC, model=replace(MODEL, vocab_size=500))
+    batches = train.Batches(corpus, spec, "cpu")  # 8 sequences a step, 25 in an epoch
+    seen = [batches[i] for i in range(25)]  # 8 epochs
+    targets = np.concatenate([y.numpy().ravel() for _, y in seen])
+    assert all((y == x + 1).all() for x, y in seen)
+    assert np.array_equal(np.bincount(targets)[1:], np.full(400, 8))
+    first, second = targets[:400], targets[400:800]
+    assert sorted(first) == sorted(second) == list(range(1, 401))
+    assert not np.array_equal(first, second)
+    assert torch.equal(batches[7][0], train.Batches(corpus, spec, "cpu")[7][0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"eval_tokens": 10**6}, ["eval_tokens=1000000", "20000 tokens"]),
+        ({"unique_tokens": 10**6}, ["unique_tokens=1000000", "20000 training tokens"]),
+        ({"unique_tokens": 10}, ["10 training tokens", "sequence of 17"]),
+        ({"vocab_size": 8}, ["vocab_size=8", "16 symbols", "set vocab_size=16"]),
+    ],
+)
+def test_what_the_corpus_cannot_give_is_said_in_one_line(fields, words):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        train.train(changed(**fields), CORPUS)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_cuda_is_refused_in_words_where_there_is_none():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA GPU")
+    with pytest.raises(ValueError, match="torch sees no CUDA GPU"):
+        train.train(SPEC, CORPUS, Runtime(device="cuda"))
+
+
+def test_divergence_is_a_status():
+    run = train.train(changed(optimizer="sgd", lr=1e3, grad_clip=0.0), CORPUS)
+    assert run.status == "diverged"
+    assert "loss" in run.message
+    assert math.isnan(run.loss)
+    assert len(run.curve["train_loss"])
+    branches = train.train_branches(
+        [changed(optimizer="sgd", lr=1e3, grad_clip=0.0, tokens=n) for n in (6400, 12_800)], CORPUS
+    )
+    assert [b.status for b in branches] == ["diverged", "diverged"]
+
+
+def test_bf16_is_close_to_fp32(reference):
+    """bf16 keeps 8 bits: on these losses it differs by about 1e-3 nats, seeds by 5e-3 (measured)."""
+    run = train.train(SPEC, CORPUS, Runtime(device="cpu", precision="bf16"))
+    assert run.loss != reference.loss
+    assert run.loss == pytest.approx(reference.loss, abs=0.02)
+
+
+def test_compiled_steps_equal_plain_ones(reference):
+    if not train.has_compiler():
+        pytest.skip("no C++ compiler for torch.compile")
+    run = train.train(SPEC, CORPUS, Runtime(device="cpu", precision="fp32", compile=True))
+    # One step differs in the last bit of a float32; 100 steps of training amplify that to some 1e-5.
+    assert run.loss == pytest.approx(reference.loss, abs=1e-4)
+
+
+def test_provenance_is_complete(reference):
+    assert reference.provenance.keys() == {"commit", "versions", "device", "runtime", "fingerprint", "time"}
+    assert "torch" in reference.provenance["versions"]
+    assert reference.provenance["fingerprint"] == "steps"
+    assert reference.seconds > 0
+
+
+def test_a_checkpoint_resumes_to_the_same_bits(tmp_path, reference, monkeypatch):
+    path = tmp_path / "run.npz"
+    calls = []
+    save = train.save_state
+
+    def save_then_stop(*args):
+        save(*args)
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "save_state", save_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(SPEC, CORPUS, checkpoint=path, checkpoint_seconds=0)
+    assert calls
+    assert path.exists()
+    monkeypatch.setattr(train, "save_state", save)
+    assert same_bits(train.train(SPEC, CORPUS, checkpoint=path), reference)
+    assert not path.exists()
+
+
+CHILD = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_train as t
+from scalinglaws import train
+spec = t.changed(tokens=128_000)
+train.train(spec, t.CORPUS, checkpoint={path!r}, checkpoint_seconds=0)
+"""
+
+
+def test_kill_9_in_the_middle_loses_nothing(tmp_path):
+    """Three kills at different moments; the run ends with the bits of an undisturbed one."""
+    path = tmp_path / "run.npz"
+    code = CHILD.format(tests=os.path.dirname(__file__), path=str(path))
+    reached = 0
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", code])
+        while child.poll() is None:
+            if path.exists() and (step := train.load_state(path, changed(tokens=128_000), "cpu").step) > reached:
+                child.send_signal(signal.SIGKILL)
+                reached = step
+                break
+            time.sleep(0.01)
+        child.wait()
+        assert child.returncode == -signal.SIGKILL
+    assert 0 < reached < 1000
+    spec = changed(tokens=128_000)
+    assert same_bits(train.train(spec, CORPUS, checkpoint=path), train.train(spec, CORPUS))
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    loop = train.Loop(SPEC, CORPUS, Runtime())
+    train.save_state(path, loop.start(), SPEC)
+    with pytest.raises(ValueError, match=rf"belongs to run {SPEC.hash}"):
+        train.load_state(path, changed(seed=9), "cpu")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"damaged.*delete it"):
+        train.load_state(path, SPEC, "cpu")
+    assert to_json(SPEC)  # the spec itself is untouched
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(reference):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    run = train.train(SPEC, CORPUS, Runtime(device="cuda", precision="fp32"))
+    assert run.loss == pytest.approx(reference.loss, abs=2e-3)
