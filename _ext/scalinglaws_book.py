@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import sphinx_thebe
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -46,13 +47,13 @@ def watch_inputs(app: Sphinx, config: Config) -> None:
     config.book_assets = digest(root, ("assets",))
 
 
-def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document) -> None:
-    """Remove thebe's scripts: unused here, and declared twice by Sphinx 7.4, an error in the console of every page."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in str(script.filename) and "THEBE_JS_URL" not in script.attributes.get("body", "")
-    ]
+def silence_thebe(app: Sphinx, config: Config) -> None:
+    """Keep thebe's scripts off the pages: unused here, and declared twice by Sphinx 7.4, an error in every console."""
+    scripts = (sphinx_thebe.init_thebe_core, sphinx_thebe.update_thebe_context)
+    listeners = [listener for event in app.events.listeners.values() for listener in event]
+    for listener in listeners:
+        if listener.handler in scripts:
+            app.disconnect(listener.id)
 
 
 def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -72,6 +73,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the three to Sphinx."""
     app.add_config_value("book_assets", "", "html")
     app.connect("config-inited", watch_inputs)
-    app.connect("html-page-context", drop_thebe)
+    app.connect("config-inited", silence_thebe)
     app.connect("doctree-resolved", require_alt_text)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

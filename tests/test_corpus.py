@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from scalinglaws import corpus
 from scalinglaws.config import DataConfig
@@ -117,6 +119,7 @@ def test_sources_are_kept(path):
 
 
 def test_another_version_is_reported_and_used(install, manifest):
+    assert corpus.pystack(manifest=manifest).matches_manifest
     install(sources(50), "1.1")
     with pytest.warns(CorpusMismatch, match=r"pystack is not the expected corpus.*: demo 1\.1 instead of 1\.0$"):
         found = corpus.pystack(manifest=manifest)
@@ -462,6 +465,8 @@ def test_a_vocabulary_of_subwords(book, tmp_path):
     assert found.bytes_per_token > 1.5
     assert found.decode(found.encode("naïve ≠ native")) == "naïve ≠ native"
     assert found.fingerprint != as_bytes.fingerprint
+    corpus.train_bpe(corpus.files(__file__), 270, path)
+    assert corpus.load(dataclasses.replace(book, vocab=str(path))).fingerprint != found.fingerprint
     with pytest.raises(ValueError, match="vocab_size=256: choose from 257"):
         corpus.train_bpe(as_bytes, 256, path)
     with pytest.raises(ValueError, match="vocab_size=128 is not bytes; use vocab='bytes'"):
@@ -473,6 +478,10 @@ def test_unusable_vocabularies_say_what_to_do(book, tmp_path):
         corpus.load(dataclasses.replace(book, vocab="unicode"))
     with pytest.raises(ValueError, match=r"vocab='.*book.txt': not a tokenizer.json .*; save one with"):
         corpus.load(dataclasses.replace(book, vocab=book.path))
+    path = str(tmp_path / "large.json")
+    Tokenizer(WordLevel({"a": 0, "b": 2**16}, unk_token="a")).save(path)
+    with pytest.raises(ValueError, match="65537 tokens, at most 65536 can be stored; see train_bpe"):
+        corpus.load(dataclasses.replace(book, vocab=path))
 
 
 # How predictable a text is

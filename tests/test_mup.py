@@ -31,7 +31,7 @@ def test_multipliers():
     assert mup.output_scale(WIDE) == 1 / 4
     assert mup.output_scale(standard) == 1
     assert mup.attention_scale(WIDE) == mup.attention_scale(standard) == 1 / 4  # heads of 16: no difference
-    big_heads = replace(WIDE, n_head=2)  # heads of 64
+    big_heads = replace(WIDE, n_head=2, base_d_head=16)  # heads of 64 that were 16 at the base width
     assert mup.attention_scale(big_heads) == 4 / 64  # falls as 1/d_head
     assert mup.attention_scale(replace(big_heads, parametrization="standard")) == 1 / 8
 

@@ -4,8 +4,6 @@ import io
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
+from making import OURS, make
 from playwright.sync_api import sync_playwright
+from wcag import contrast, luminance
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build/html"
@@ -44,9 +44,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def site():
     """Return the folder of the book, built as `make book` builds it; takes seconds where it is up to date."""
-    command = ["make", "--no-print-directory", "book", "STAMP=", f"BIN={Path(sys.executable).parent}"]
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = make("book", *OURS, folder=ROOT)
     if done.returncode:
         pytest.fail(f"make book failed:\n{done.stdout}{done.stderr}", pytrace=False)
     return SITE
@@ -131,17 +129,6 @@ COLORS = """selectors => selectors.map(selector => [selector, document.querySele
     })"""
 READ = ["p", "h1", "a", "code", "th", "figcaption", ".admonition-title", ".verdict", ".claim dt", "summary", "pre span"]
 READ = [f"article {selector}" for selector in READ] + [".bd-sidebar-primary a", ".bd-sidebar-primary .caption"]
-
-
-def luminance(rgb):
-    """Return relative luminance as WCAG 2.2 defines it, over the last axis."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-
-def contrast(one, other):
-    """Return the contrast of two luminances, from 1 to 21."""
-    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
 
 
 def weak_text(page):

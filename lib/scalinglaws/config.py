@@ -32,11 +32,14 @@ class ModelConfig:
     tied: bool = False  # one matrix as input embedding and output head
     parametrization: Parametrization = "mup"
     base_d_model: int = 32  # the width at which "mup" and "standard" are the same model
+    base_d_head: int | None = None  # the head size at that width; None: as here, heads grow in number, not in size
     dropout: float = 0.0  # on the embedding and on both residual branches, as in GPT-2
 
     def __post_init__(self):
         for name in ("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model"):
             _whole(name, getattr(self, name), at_least=1)
+        if self.base_d_head is not None:
+            _whole("base_d_head", self.base_d_head, at_least=1)
         for name, allowed in (("position", Position), ("parametrization", Parametrization)):
             _one_of(name, getattr(self, name), get_args(allowed))
         if self.d_model % self.n_head:

@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import pooch
@@ -56,6 +56,24 @@ class CorpusMismatch(UserWarning):
     """The corpus at hand is not the one that was expected: losses on it are not comparable with stored ones."""
 
 
+class Codec(Protocol):
+    """Text to token ids, shape (n,), and back."""
+
+    def encode(self, text: str) -> np.ndarray: ...  # noqa: D102
+    def decode(self, ids: np.ndarray) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Symbols:
+    """Symbols without text, written as numbers."""
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(text.split(), np.int64)
+
+    def decode(self, ids: np.ndarray) -> str:
+        return " ".join(map(str, ids))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
     """Token ids to train and to validate on."""
@@ -68,7 +86,7 @@ class Corpus:
     entropy: float | None = None  # exact entropy rate in nats per token, where it is known
     bytes_per_token: float | None = None  # ends of files count as tokens of no bytes; None where tokens are not text
     differences: tuple[str, ...] = ()  # what is not as expected, one line each
-    codec: "_Bytes | _Subwords | _Symbols | None" = dataclasses.field(default=None, repr=False)  # None: numbers only
+    codec: Codec = dataclasses.field(default=_Symbols(), repr=False)
 
     @property
     def matches_manifest(self) -> bool:
@@ -352,6 +370,14 @@ class MarkovSource:
         """H0: loss in nats of the best model that sees no symbol."""
         return float(entr(self.stationary.sum(0)).sum())
 
+    def floor(self, seq_len: int) -> float:
+        """Lowest mean loss, in nats per token, of any model that sees windows of ``seq_len`` tokens.
+
+        The first prediction of a window has one token of context where the source uses two, so it costs the bigram
+        entropy; all others can cost the entropy rate.
+        """
+        return self.entropy + (self.bigram_entropy - self.entropy) / seq_len
+
     def nll(self, tokens: np.ndarray) -> np.ndarray:
         """Negative log-likelihood in nats under the true law, shape (n - 2,): the first two symbols are context."""
         return -np.log(self.transition[tokens[:-2], tokens[1:-1], tokens[2:]])
@@ -365,7 +391,7 @@ class MarkovSource:
         thresholds = np.cumsum(self._moves)
         thresholds[-1] = 1.0  # rounding leaves it a hair off
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(seed,)))
-        context = int(rng.choice(self.stationary.size, p=self.stationary.ravel()))
+        context = rng.choice(self.stationary.size, p=self.stationary.ravel())
         starts = range(0, n_tokens, _STEPS * _PIECES)
         for start in tqdm(starts, desc="markov: sampling", unit=" blocks", disable=None, leave=False):
             moves = np.searchsorted(thresholds, rng.random((_STEPS, _PIECES)), side="right")
@@ -413,7 +439,6 @@ def markov(source: MarkovSource | None = None, *, n_tokens: int = _MARKOV_TOKENS
         val=val,
         fingerprint=fingerprint,
         entropy=source.entropy,
-        codec=_Symbols(),
     )
 
 
@@ -636,17 +661,6 @@ class _Subwords:
 
     def _array(self, ids: list[int]) -> np.ndarray:
         return np.array(ids, np.uint8 if self.vocab_size <= 256 else np.uint16)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Symbols:
-    """Symbols without text, written as numbers."""
-
-    def encode(self, text: str) -> np.ndarray:
-        return np.array(text.split(), np.int64)
-
-    def decode(self, ids: np.ndarray) -> str:
-        return " ".join(map(str, ids))
 
 
 def train_bpe(corpus: Corpus, vocab_size: int, path: Path, *, n_tokens: int = 2**25) -> None:

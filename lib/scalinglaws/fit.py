@@ -24,12 +24,15 @@ from scalinglaws.laws import LAWS, Law
 __all__ = ["Bootstrap", "Fit", "FitError", "Status", "bootstrap", "fit"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Residual = Literal["log", "raw"]
 
 MAX_CONDITION = 1e8  # of the Jacobian: squared, as in a Hessian, it is all that double precision holds
 HUBER_SIGMAS = 1.345  # 95 % efficient where noise is Gaussian: Holland & Welsch 1977
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
+MIN_OFF_LINE = 0.01  # in logarithms: a smaller change of one variable moves the loss by less than seeds do
+CERTIFIED = 1e3  # times the goal of the optimizer: 1e-7 standard errors
 WIDE_DELTAS = (3e-2, 5e-3)  # in log loss; each optimum is the start for the next, narrower threshold
 
 
@@ -44,6 +47,9 @@ class Status(StrEnum):
     AT_BOUND = "at_bound"
     ILL_CONDITIONED = "ill_conditioned"
     NOT_CERTIFIED = "not_certified"
+
+
+USABLE = (Status.OK, Status.AT_BOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +92,7 @@ class Fit:
 
     def checked(self) -> Self:
         """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not."""
-        if self.status in (Status.ILL_CONDITIONED, Status.NOT_CERTIFIED):
+        if self.status not in USABLE:
             raise FitError(f"{self.law.name}: {self.message}")
         return self
 
@@ -196,14 +202,14 @@ def fit(
     if delta is None:
         threshold = WIDE_DELTAS[0]
         for _ in range(2):  # the first fit gives the scale of the noise, the second a better one
-            u, value = _newton(problem, u, w, threshold)
+            u, value, _ = _newton(problem, u, w, threshold)
             threshold = _noise_threshold(problem.residuals(u[np.argmin(value)]))
     else:
         threshold = delta / problem.residual_unit
         for wide in WIDE_DELTAS:
-            if wide > threshold and math.isfinite(threshold):
-                u, _ = _newton(problem, u, w, wide)
-    u, value = _newton(problem, u, w, threshold)
+            if wide > threshold:
+                u = _newton(problem, u, w, wide)[0]
+    u, value, _ = _newton(problem, u, w, threshold)
     return _report(problem, given, losses, threshold, starts, u, value)
 
 
@@ -264,57 +270,76 @@ class _Problem:
         return value, gradient, hessian
 
 
-def _newton(problem: _Problem, u: Array, w: Array, delta: float, max_steps: int = 200) -> tuple[Array, Array]:
-    """Optima [R, p] and their objectives [R], from starts u [R, p]; a row that does not settle ends where it stands.
+def _newton(problem: _Problem, u: Array, w: Array, delta: float, max_steps: int = 200) -> tuple[Array, Array, Flags]:
+    """Optima [R, p], their objectives [R] and whether they settled [R], from starts u [R, p].
 
-    Rows are worked on some hundred at a time, which keeps the temporaries in the processor's cache; a row that has
-    settled makes room for the next.
+    A step that fails is repeated with damping, first as much as halves it along the flattest axis. Rows are worked on
+    some hundred at a time, which keeps the temporaries in the processor's cache; one that settles makes room for the
+    next.
     """
     together = max(1, 2**15 // problem.y.size)
     low, high = problem.law.bounds
     trial = np.clip(u, low, high)
     u, value = trial.copy(), np.full(len(u), np.inf)
     gradient, hessian = np.zeros_like(u), np.zeros((*u.shape, u.shape[1]))
-    damping, steps_left = np.zeros(len(u)), np.full(len(u), max_steps)
+    damping, settled = np.zeros(len(u)), np.zeros(len(u), bool)
+    steps_left = np.full(len(u), max_steps)
 
     while (at := np.flatnonzero(steps_left)[:together]).size:
         v, g, H = problem.evaluate(trial[at], w[at], delta)
-        accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * w[at].sum(axis=1))  # round-off must not stop the last steps
+        total = w[at].sum(axis=1)
+        accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total)  # round-off of v must not stop the last steps
         won = at[accepted]
         u[won], value[won], gradient[won], hessian[won] = trial[won], v[accepted], g[accepted], H[accepted]
-        damping[at] = np.where(accepted, damping[at] / 3, np.maximum(10 * damping[at], 1e-4))
-        damping[damping < 1e-4] = 0.0
 
-        step, decrement, convex = _damped_step(u[at], gradient[at], hessian[at], damping[at], low, high)
-        trial[at] = np.clip(u[at] + step, low, high)
-        settled = convex & (decrement <= _decrement_goal(value[at], w[at]))
-        u[at[settled]] = trial[at[settled]]  # one more step costs nothing and squares the error
-        steps_left[at] = np.where(settled, 0, steps_left[at] - 1)
-    return u, value
+        model = _Model.of(u[at], gradient[at], hessian[at], low, high)
+        flattest = model.curvature.min(axis=1)
+        eased = np.where(accepted, damping[at] / 3, np.maximum(10 * damping[at], flattest))
+        damping[at] = np.where(eased < flattest / 2, 0.0, eased)
+        trial[at] = np.clip(u[at] + model.step(damping[at]), low, high)
+
+        settled[at] = model.convex & (model.decrement <= _decrement_goal(value[at], total))
+        done = at[settled[at]]
+        u[done] = trial[done]  # one more step costs nothing and squares the error
+        steps_left[at] -= 1
+        steps_left[done] = 0
+    return u, value, settled
 
 
-def _decrement_goal(value: Array, w: Array) -> Array:
-    """Newton decrement at which a row has settled: 1e-10 standard errors, or round-off."""
-    return 1e-10 * np.sqrt(2 * value / w.sum(axis=1)) + 1e-14
+def _decrement_goal(value: Array, total_weight: Array | float) -> Array:
+    """Newton decrement at which a fit has settled: 1e-10 standard errors of its parameters, or round-off."""
+    return 1e-10 * np.sqrt(2 * value / total_weight) + 1e-14
 
 
-def _damped_step(
-    u: Array, g: Array, H: Array, damping: Array, low: Array, high: Array
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Newton step [R, p], Newton decrement [R], and whether the curvature is positive [R], of the free coordinates.
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """The objective near each fit as a parabola in its own axes; a coordinate held at its bound is flat in it."""
 
-    A coordinate at a bound that the gradient pushes against is held. Negative curvature counts by its size, so that
-    every step goes downhill.
-    """
-    free = ~((u <= low) & (g > 0) | (u >= high) & (g < 0))
-    g = np.where(free, g, 0.0)
-    largest = np.abs(np.diagonal(H, axis1=1, axis2=2)).max(axis=1)
-    H = np.where(free[:, :, None] & free[:, None], H, largest[:, None, None] * np.eye(u.shape[1]))
-    curvature, axes = np.linalg.eigh(H)  # [R, p], [R, p, p]
-    size = np.maximum(np.abs(curvature), 1e-15 * np.abs(curvature).max(axis=1, keepdims=True))
-    along = (g[:, None] @ axes)[:, 0]
-    step = -(axes @ (along / (size + (damping * size.max(axis=1))[:, None]))[:, :, None])[:, :, 0]
-    return step, np.sqrt((along**2 / size).sum(axis=1)), curvature[:, 0] > 0
+    axes: Array  # [R, p, p]
+    slope: Array  # [R, p], along each axis
+    curvature: Array  # [R, p], along each axis; a negative one by its size, so that every step goes downhill
+    convex: Flags  # [R]
+
+    @classmethod
+    def of(cls, u: Array, gradient: Array, hessian: Array, low: Array, high: Array) -> Self:
+        held = (u <= low) & (gradient > 0) | (u >= high) & (gradient < 0)
+        largest = np.abs(np.diagonal(hessian, axis1=1, axis2=2)).max(axis=1)
+        hessian = np.where(
+            held[:, :, None] | held[:, None], largest[:, None, None] * np.eye(u.shape[1]), hessian
+        )  # a held coordinate neither moves nor bends the others
+        curvature, axes = np.linalg.eigh(hessian)
+        size = np.maximum(np.abs(curvature), 1e-15 * largest[:, None] + 1e-300)
+        slope = (np.where(held, 0.0, gradient)[:, None] @ axes)[:, 0]
+        return cls(axes=axes, slope=slope, curvature=size, convex=curvature[:, 0] > 0)
+
+    def step(self, damping: Array) -> Array:
+        """Newton step [R, p] with damping [R] added to every curvature."""
+        return -(self.axes @ (self.slope / (self.curvature + damping[:, None]))[:, :, None])[:, :, 0]
+
+    @property
+    def decrement(self) -> Array:
+        """Newton decrement [R]: half its square is the objective still to be gained."""
+        return np.sqrt((self.slope**2 / self.curvature).sum(axis=1))
 
 
 def _noise_threshold(residuals: Array) -> float:
@@ -324,38 +349,31 @@ def _noise_threshold(residuals: Array) -> float:
 
 
 def _report(
-    problem: _Problem,
-    x: Mapping[str, Array],
-    L: Array,
-    threshold: float,
-    starts: Array,
-    u: Array,
-    value: Array,
+    problem: _Problem, x: Mapping[str, Array], L: Array, threshold: float, starts: Array, u: Array, value: Array
 ) -> Fit:
     """The best of the optima u [S, p], examined."""
-    law, best = problem.law, int(np.argmin(value))
-    optimum, one = u[[best]], np.ones((1, L.size))
-    objective, gradient, hessian = problem.evaluate(optimum, one, threshold)
+    agree = value <= value.min() * (1 + 1e-9) + 1e-28 * L.size
+    law, best = problem.law, int(np.argmax(agree))  # the first: starts come best first
+    optimum = u[[best]]
+    objective, gradient, hessian = problem.evaluate(optimum, np.ones((1, L.size)), threshold)
     low, high = law.bounds
-    _, decrement, convex = _damped_step(optimum, gradient, hessian, np.zeros(1), low, high)
-    inside = (optimum[0] > low) & (optimum[0] < high)
+    model = _Model.of(optimum, gradient, hessian, low, high)
+    inside = (optimum[0] > low + 1e-9) & (optimum[0] < high - 1e-9)
     singular = np.linalg.svd(problem.jacobian(optimum[0])[:, inside], compute_uv=False)
-    condition = min(singular[0] / max(singular[-1], 1e-300), 1 / np.finfo(float).eps)
+    condition = float(min(singular[0] / max(singular[-1], 1e-300), 1 / np.finfo(float).eps))
 
     theta = dict(zip(law.parameters, law.theta(problem.decenter(optimum[0])).tolist(), strict=True))
-    at_bound = tuple(np.array(law.parameters)[~inside].tolist())
+    bounds = {name: _bound_text(law, name, theta[name]) for name in np.array(law.parameters)[~inside].tolist()}
     if condition > MAX_CONDITION:
         status = Status.ILL_CONDITIONED
-        message = (
-            f"the points do not determine {', '.join(law.parameters)}: condition {condition:.4g}, at most "
-            f"{MAX_CONDITION:.4g} is usable; vary each of {', '.join(law.variables)} while the others stand still"
-        )
-    elif not (convex[0] and decrement[0] <= 1e3 * _decrement_goal(objective, one)[0]):
+        unusable = f"condition {condition:.4g} is above {MAX_CONDITION:.4g}"
+        message = "; ".join(["the points do not determine the parameters", unusable, *bounds.values()])
+    elif not (model.convex[0] and model.decrement[0] <= CERTIFIED * _decrement_goal(objective, L.size)[0]):
         status = Status.NOT_CERTIFIED
-        message = f"no optimum found: Newton decrement {decrement[0]:.4g}, gradient {np.abs(gradient).max():.4g}"
-    elif at_bound:
+        message = f"no optimum found: the Newton decrement is still {model.decrement[0]:.4g}"
+    elif bounds:
         status = Status.AT_BOUND
-        message = "certified, with " + "; ".join(_bound_text(law, name, theta[name]) for name in at_bound)
+        message = "certified, with " + "; ".join(bounds.values())
     else:
         status = Status.OK
         message = "certified: the gradient vanishes and the curvature is positive, inside all bounds"
@@ -371,13 +389,13 @@ def _report(
         value=float(objective[0]) * unit**2,
         start=dict(zip(law.parameters, law.theta(problem.decenter(starts[best])).tolist(), strict=True)),
         n_starts=len(starts),
-        n_starts_agree=int((value <= value[best] * (1 + 1e-9) + 1e-28 * L.size).sum()),
+        n_starts_agree=int(agree.sum()),
         n_points=L.size,
-        at_bound=at_bound,
-        gradient_norm=float(np.abs(np.where(inside, gradient, 0.0)).max()),
-        newton_decrement=float(decrement[0]),
-        condition=float(condition),
-        correlations=_correlations(problem, hessian[0], inside) if status in (Status.OK, Status.AT_BOUND) else (),
+        at_bound=tuple(bounds),
+        gradient_norm=float(np.abs(gradient[0, inside]).max()),
+        newton_decrement=float(model.decrement[0]),
+        condition=condition,
+        correlations=_correlations(problem, optimum[0], hessian[0], inside) if status in USABLE else (),
         residual_rms=float(np.sqrt(np.mean(np.log(L / law.value(theta, *x.values())) ** 2))),
         x=x,
         L=L,
@@ -391,19 +409,19 @@ def _bound_text(law: Law, name: str, value: float) -> str:
         return f"{name} at 0: these points show no floor"
     if kind == "scale":
         return f"{name} at {value:.4g}: its term has vanished"
-    return f"{name} at {value:.4g}: " + ("the loss does not fall" if value == 0 else "a step, not a power law")
+    return f"{name} at {value:.4g}: " + ("the loss does not fall" if value < 1 else "a step, not a power law")
 
 
-def _correlations(problem: _Problem, hessian: Array, inside: NDArray[np.bool_]) -> tuple[tuple[str, str, float], ...]:
+def _correlations(problem: _Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:
     """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
-    p = len(inside)
-    to_points = problem.decenter(np.eye(p)) - problem.decenter(np.zeros((p, p)))  # changing units is affine
-    factor = np.linalg.inv(np.linalg.cholesky(hessian[np.ix_(inside, inside)])) @ to_points[inside]  # [q, p]
-    names = [(i, name) for i, name in enumerate(problem.law.parameters) if inside[i]]
-    size = np.linalg.norm(factor, axis=0)
+    small = 1e-6 * np.eye(u.size)
+    to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [p, p], from centered coordinates
+    free = np.ix_(inside, inside)
+    factor = np.linalg.inv(np.linalg.cholesky(hessian[free])) @ to_points[free]  # [q, q]
+    factor /= np.linalg.norm(factor, axis=0)
+    names = np.array(problem.law.parameters)[inside].tolist()
     pairs = [
-        (one, other, float(factor[:, i] @ factor[:, j] / (size[i] * size[j])))
-        for (i, one), (j, other) in combinations(names, 2)
+        (one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in combinations(enumerate(names), 2)
     ]
     return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
 
@@ -414,6 +432,7 @@ class Bootstrap:
 
     fit: Fit
     theta: Mapping[str, Array]  # each [n]
+    settled: float  # share of the refits that reached an optimum; the others stay in, where they stopped
     seed: int
     n_clusters: int
 
@@ -455,8 +474,8 @@ class Bootstrap:
 def bootstrap(fit: Fit, *, n: int = 999, seed: int, clusters: ArrayLike | None = None) -> Bootstrap:
     """Return ``n`` refits, each to as many points (or clusters of points) drawn with replacement.
 
-    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle, or that ends at a bound,
-    stays in: leaving the awkward resamples out would make intervals too narrow.
+    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle or ends at a bound stays
+    in: leaving the awkward resamples out would make intervals too narrow.
 
     Parameters
     ----------
@@ -478,9 +497,7 @@ def bootstrap(fit: Fit, *, n: int = 999, seed: int, clusters: ArrayLike | None =
     fit.checked()
     label = np.arange(fit.n_points) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     if label.shape != (fit.n_points,):
-        raise ValueError(
-            f"clusters has shape {label.shape}; the fit has {fit.n_points} points, give one label for each"
-        )
+        raise ValueError(f"clusters has shape {label.shape}; give one label for each of {fit.n_points} points")
     m = int(label.max()) + 1
     if m <= len(fit.theta):
         raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
@@ -489,9 +506,15 @@ def bootstrap(fit: Fit, *, n: int = 999, seed: int, clusters: ArrayLike | None =
 
     problem = _Problem.of(fit.law, fit.x, fit.L, fit.residual)
     start = np.repeat(problem.center(fit.theta)[None], n, axis=0)
-    u, _ = _newton(problem, start, counts[:, label].astype(float), fit.delta / problem.residual_unit)
+    u, _, settled = _newton(problem, start, counts[:, label].astype(float), fit.delta / problem.residual_unit)
     theta = fit.law.theta(problem.decenter(u))
-    return Bootstrap(fit=fit, theta=dict(zip(fit.law.parameters, theta.T, strict=True)), seed=seed, n_clusters=m)
+    return Bootstrap(
+        fit=fit,
+        theta=dict(zip(fit.law.parameters, theta.T, strict=True)),
+        settled=float(settled.mean()),
+        seed=seed,
+        n_clusters=m,
+    )
 
 
 def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, ArrayLike]:
@@ -516,7 +539,7 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
     p = len(law.parameters)
     if losses.size <= p:
         raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
-    needed = 3 if law.has_floor else 2
+    needed = 2 if len(law.variables) == 1 and not law.has_floor else 3
     for name, column in columns.items():
         distinct = np.unique(column)
         if distinct.size < needed:
@@ -529,6 +552,15 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
         raise FitError(
             f"{places} distinct points for the {p} parameters of {law.name}; repeats do not count, add sizes"
         )
+    for one, other in combinations(columns, 2):
+        a, b = (np.log(columns[name]) - np.log(columns[name]).mean() for name in (one, other))
+        slope = (a @ b) / (a @ a)
+        off_line = np.sqrt(np.mean((b - slope * a) ** 2))
+        if slope > 0 and off_line < MIN_OFF_LINE:
+            raise FitError(
+                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, to {100 * off_line:.2g} %), so that their terms "
+                f"cannot be told apart; vary {other} at fixed {one}"
+            )
     return columns, losses
 
 
@@ -538,7 +570,7 @@ def _checked_column(name: str, values: ArrayLike) -> Array:
     if raw.ndim != 1:
         raise FitError(f"{name} has shape {raw.shape}; pass one value per run")
     if raw.dtype.kind not in "iuf":
-        for row, value in enumerate(raw.tolist()):
+        for row, value in enumerate(np.asarray(values, dtype=object).tolist()):  # numpy would turn all into text
             if not isinstance(value, Real):
                 raise FitError(f"{name} in row {row} is {value!r}, not a number; convert the column or drop the row")
     column = raw.astype(float)

@@ -179,8 +179,11 @@ class PowerSum(Law):
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
         """Scales in the order of the terms, then exponents."""
-        scales: dict[str, Kind] = {t.scale: "floor" if t.exponent is None else "scale" for t in self.terms}
-        return scales | {t.exponent: "exponent" for t in self.terms if t.exponent is not None}
+        kinds: dict[str, Kind] = {t.scale: "floor" if t.exponent is None else "scale" for t in self.terms}
+        for t in self.terms:
+            if t.exponent is not None:
+                kinds[t.exponent] = "exponent"
+        return kinds
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
@@ -190,10 +193,8 @@ class PowerSum(Law):
     @property
     def latex(self) -> str:
         """The formula in LaTeX, without dollar signs."""
-        right = (
-            t.scale if t.exponent is None else rf"\frac{{{t.scale}}}{{{t.variable}^{{\{t.exponent}}}}}"
-            for t in self.terms
-        )
+        powers = ((t.scale, t.variable, t.exponent) for t in self.terms)
+        right = (A if x is None else rf"\frac{{{A}}}{{{x}^{{\{alpha}}}}}" for A, x, alpha in powers)
         return f"L({', '.join(self.variables)}) = " + " + ".join(right)
 
     @cached_property
@@ -324,9 +325,7 @@ class PowerSum(Law):
     def _pair(self, theta: Array) -> tuple[Array, Array, Array, Array]:
         """A, alpha, B, beta of a law with one power of N and one of D."""
         if self.variables != ("N", "D") or len(self._powers) != 2:
-            raise ValueError(
-                f"only a law with one power of N and one of D has this optimum; {self.name} is {self.latex}"
-            )
+            raise ValueError(f"only a law of one power of N and one of D has this optimum; {self.name} is {self.latex}")
         (A, alpha, _), (B, beta, _) = self._powers
         return theta[..., A], theta[..., alpha], theta[..., B], theta[..., beta]
 
@@ -356,5 +355,5 @@ def kaplan_amplitude(x_c: ArrayLike, alpha: ArrayLike) -> Array:
 
 
 def kaplan_scale(A: ArrayLike, alpha: ArrayLike) -> Array:
-    """Return the x_c of Kaplan et al. 2020, eqs. 1.1-1.3, in the unit of x: the size at which the law gives a loss of 1."""
+    """Return the x_c of Kaplan et al. 2020, eqs. 1.1-1.3, in the unit of x: where the law gives a loss of 1."""
     return np.power(np.asarray(A, float), 1 / np.asarray(alpha, float))

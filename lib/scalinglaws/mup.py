@@ -3,22 +3,20 @@
 One table, `rules`, holds both parametrizations; the model and the optimizer read it and nothing else.
 
     r = d_model / base_d_model   standard                  muP (Adam)
-    embeddings, positions        std 1, lr 1               the same
+    embeddings, positions        std 1 (tied: 0.02), lr 1  the same
     hidden matrices              std 1/sqrt(fan_in), lr 1  std 1/sqrt(fan_in), lr 1/r
     head                         std 0, lr 1               std 0, lr 1, output x 1/r
-    attention logits             x 1/sqrt(d_head)          x sqrt(BASE_D_HEAD)/d_head
+    attention logits             x 1/sqrt(d_head)          x sqrt(base_d_head)/d_head
 
 The muP column is Tensor Programs V (Yang et al. 2022), table 8. The variance 1/fan_in is the lecture's sigma/r: it
-falls as 1/r when the width grows. A head that starts at zero makes the two columns one model at r = 1. SGD would need
-other rules; it is given the standard column here, and that is an assumption, not a result.
+falls as 1/r when the width grows. A head that starts at zero makes the two columns one model at r = 1. The column is
+for Adam: SGD would need other rules, and nothing here claims them.
 """
 
 import math
 from dataclasses import dataclass
 
 from scalinglaws.config import ModelConfig
-
-BASE_D_HEAD = 16  # the head size at which both attention scales agree; heads keep it and grow in number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +59,8 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
 
 def attention_scale(model: ModelConfig) -> float:
     """Factor on the attention logits."""
-    if model.parametrization == "mup":
-        return math.sqrt(BASE_D_HEAD) / model.d_head
-    return 1 / math.sqrt(model.d_head)
+    base = model.base_d_head if model.parametrization == "mup" else None
+    return math.sqrt(base or model.d_head) / model.d_head
 
 
 def output_scale(model: ModelConfig) -> float:
