@@ -29,7 +29,7 @@ book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
 test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
 	@# Two workers, one core each. The built pages and the notebooks take the longest, so each keeps a worker busy.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests chapters --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
-	  -n 2 --dist loadgroup
+	  -n 2 --dist loadgroup -rs
 
 lint: $(STAMP)  ## Check style, types, the flow of imports, and that no notebook carries outputs
 	$(BIN)/ruff check .

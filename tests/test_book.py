@@ -50,6 +50,8 @@ def broken_rules(code, setup=False):
                 found.append(name)
             if re.fullmatch(r"(np|numpy)\.random\.\w+", name) and last not in SEEDED_BY_ARGUMENT:
                 found.append(f"unseeded: {name}")
+        if isinstance(node, ast.Constant) and re.match(r"\.\.?/|data/", str(node.value)):
+            found.append("path from the notebook's folder")  # Colab has only the notebook
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if name.endswith("default_rng") and not (node.args or node.keywords):
@@ -76,6 +78,7 @@ def broken_rules(code, setup=False):
         ("torch.randn(3)", "unseeded: torch.randn"),
         ("!ls", "IPython magic or shell"),
         ("%matplotlib inline", "IPython magic or shell"),
+        ("pd.read_csv('../data/runs/a.csv')", "path from the notebook's folder"),
     ],
 )
 def test_rules_see_what_they_forbid(code, rule):
@@ -88,6 +91,12 @@ def test_rules_see_what_they_forbid(code, rule):
 )
 def test_rules_leave_honest_code_alone(code):
     assert broken_rules(code) == []
+
+
+def test_only_the_setup_cell_may_install():
+    code = "try:\n    import scalinglaws\nexcept ModuleNotFoundError:\n    %pip install -q scalinglaws"
+    assert broken_rules(code, setup=True) == []
+    assert broken_rules(code) == ["IPython magic or shell"]
 
 
 # ---- Rules for the text of a chapter ----
@@ -148,6 +157,12 @@ def test_chapter_has_the_common_metadata(chapter):
     assert chapter["metadata"]["kernelspec"]["name"] == "python3"
     assert chapter["metadata"] == first["metadata"]
     assert (chapter["nbformat"], chapter["nbformat_minor"]) == (4, 5)
+
+
+def test_chapter_asserts_its_numbers(chapter):
+    code = "\n".join(source for _, source, _, _ in cells(chapter, "code"))
+    assert re.search(r"^\s*assert ", code, re.MULTILINE), "nbmake passes a notebook that merely runs"
+    assert ".check(" in code, "no claim is held to its verdict"
 
 
 def draws(source):

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from making import OURS, make
 
+import scalinglaws
+
 ROOT = Path(__file__).parents[1]
 digest = runpy.run_path(str(ROOT / "_ext/scalinglaws_book.py"))["digest"]
 
@@ -130,6 +132,10 @@ def test_missing_python_is_one_clear_line(bare):
 # ---- Imports ----
 
 
+def test_library_is_imported_from_this_folder():
+    assert Path(scalinglaws.__file__).parent == ROOT / "lib/scalinglaws"
+
+
 def imported_modules(module):
     code = f"import sys, {module}; print(*sys.modules)"
     return set(run(sys.executable, "-W", "error", "-c", code).stdout.split())
@@ -191,6 +197,13 @@ def test_hidden_folders_are_no_pages():
     assert config["only_build_toc_files"]
 
 
+def test_no_folder_puts_its_scripts_on_every_page():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    assert config["html_static_path"] == ["assets"]
+    assert "html_js_files" not in config
+    assert not (ROOT / "_static").exists()
+
+
 class SmallBook:
     """The real configuration around one page, in a folder of its own."""
 
@@ -233,6 +246,9 @@ def test_a_changed_library_or_style_renews_the_pages(small_book):
     assert small_book.make()[0] == 0
     assert "constant is one" in small_book.page()
     assert not list((small_book.folder / "_build/html").rglob("README.html"))
+    assert re.search(r"colab\.research\.google\.com/github/.*/page\.ipynb", small_book.page())
+    assert len(re.findall(r"<button[^>]*search-button-field", small_book.page())) == 1
+    assert 'data-default-mode="auto"' in small_book.page()
     assert not re.search(r"THEBE_JS_URL|x-thebe-config|sphinx-thebe\.js", small_book.page())
     constant.write_text("two")
     assert small_book.make()[0] == 0

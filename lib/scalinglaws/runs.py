@@ -7,19 +7,22 @@ with a status: never a zero, never absent.
 
 import dataclasses
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterable
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from scalinglaws import counting
-from scalinglaws.config import RunSpec, from_json, to_json
+from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
 
 Status = Literal["ok", "diverged", "failed"]
 
@@ -48,6 +51,9 @@ COLUMNS = {
     "message": "what went wrong, if anything",
 }
 
+# Keys of `Run.provenance`: where and with what a run was made.
+PROVENANCE = ("commit", "versions", "device", "runtime", "fingerprint", "time")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -61,7 +67,7 @@ class Run:
     seconds: float
     message: str = ""
     curve: dict[str, np.ndarray] = field(default_factory=dict)  # see `train.train`
-    provenance: dict[str, str] = field(default_factory=dict)  # commit, versions, device, runtime, fingerprint, time
+    provenance: dict[str, str] = field(default_factory=dict)  # keys: PROVENANCE
 
     def __post_init__(self):
         if self.status not in get_args(Status):
@@ -71,36 +77,56 @@ class Run:
 
     def row(self) -> dict:
         """The run as one row of the table."""
-        spec, n = self.spec, counting.count(self.spec.model)
-        tokens = spec.train.tokens
-        row = {
-            "hash": spec.hash,
+        row = sizes(self.spec) | {
             "status": self.status,
-            "n_params": n.n_params,
-            "n_params_nonemb": n.n_params_nonemb,
-            "n_params_matmul": n.n_params_matmul,
-            "tokens": tokens,
-            "flops": counting.flops(spec.model, tokens),
-            "flops_6nd": counting.flops_6nd(n.n_params_nonemb, tokens),
-            "tokens_per_param": tokens / n.n_params_nonemb,
             "loss": self.loss,
             "loss_se": self.loss_se,
             "train_loss": self.train_loss,
             "seconds": self.seconds,
-            "tokens_per_second": tokens / self.seconds if self.seconds else np.nan,
-            **{key: self.provenance.get(key, "") for key in ("commit", "versions", "device", "runtime", "fingerprint")},
-            "time": self.provenance.get("time", ""),
+            "tokens_per_second": self.spec.train.tokens / self.seconds if self.seconds else math.nan,
+            **{key: self.provenance.get(key, "") for key in PROVENANCE},
             "message": self.message,
         }
-        for part in (spec.model, spec.train, spec.data):
+        for part in (self.spec.model, self.spec.train, self.spec.data):
             for key, value in dataclasses.asdict(part).items():
                 row.setdefault(key, json.dumps(value) if isinstance(value, tuple) else value)
-        return row
+        return {column: row[column] for column in dtypes()}
+
+
+def sizes(spec: RunSpec) -> dict:
+    """The columns of a row that are known before training: hash, N, D and C in every convention."""
+    n, tokens = counting.count(spec.model), spec.train.tokens
+    return {
+        "hash": spec.hash,
+        "n_params": n.n_params,
+        "n_params_nonemb": n.n_params_nonemb,
+        "n_params_matmul": n.n_params_matmul,
+        "tokens": tokens,
+        "flops": counting.flops(spec.model, tokens),
+        "flops_6nd": counting.flops_6nd(n.n_params_nonemb, tokens),
+        "tokens_per_param": tokens / n.n_params_nonemb,
+    }
+
+
+def dtypes() -> dict[str, str]:
+    """Dtype of every column of a run table, in order: `COLUMNS`, then the config fields.
+
+    Text is never missing, only empty; other fields that can be None are floats, nan for None.
+    """
+    kinds: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", int | None: "float64"}
+    out = dict.fromkeys(COLUMNS, "float64")
+    out |= dict.fromkeys(("n_params", "n_params_nonemb", "n_params_matmul"), "int64")
+    out |= dict.fromkeys(("hash", "status", *PROVENANCE, "message"), "str")
+    for part in (ModelConfig, TrainConfig, DataConfig):
+        out |= {f.name: kinds.get(f.type, "str") for f in dataclasses.fields(part)}
+    return out
 
 
 def table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Run table of ``runs``, one row each, in their order."""
-    return pd.DataFrame([run.row() for run in runs])
+    """Run table of ``runs``, one row each, in their order; columns and their types are those of `dtypes`."""
+    kinds = dtypes()
+    df = pd.DataFrame([run.row() for run in runs], columns=list(kinds))
+    return df.fillna({column: "" for column, kind in kinds.items() if kind == "str"}).astype(kinds)
 
 
 def check(df: pd.DataFrame) -> pd.DataFrame:
@@ -114,20 +140,22 @@ def check(df: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in df]
     if missing:
         raise ValueError(f"run table without column {missing[0]!r}: read it with runs.read_csv, or add the column")
-    _refuse(df, ~df["status"].isin(get_args(Status)), "status", f"is none of {', '.join(get_args(Status))}")
+    mend = "mend it or drop the row"
+    _refuse(df, ~df["status"].isin(get_args(Status)), "status", f"is none of {', '.join(get_args(Status))}; {mend}")
     for column in ("n_params", "n_params_nonemb", "n_params_matmul", "tokens", "flops", "loss"):
         rows = df["status"] == "ok" if column == "loss" else np.full(len(df), True)
-        good = pd.to_numeric(df[column], errors="coerce") > 0
-        _refuse(
-            df, rows & ~(good & np.isfinite(df[column].where(good, 1.0).astype(float))), column, "is not above zero"
-        )
-    _refuse(df, df["hash"].duplicated(), "hash", "stands twice: drop one of the rows")
+        value = pd.to_numeric(df[column], errors="coerce")
+        _refuse(df, rows & ~((value > 0) & (value < math.inf)), column, f"is no finite number above zero; {mend}")
+    _refuse(df, df["hash"].duplicated(), "hash", "stands twice; drop one of the rows")
     return df
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """Checked run table from a file of `write_csv`."""
-    return check(pd.read_csv(path, dtype={"hash": str, "commit": str, "message": str}, keep_default_na=True))
+    """Checked run table from a file of `write_csv`, with the types of `dtypes`; columns beyond those are kept."""
+    kinds = dtypes()
+    # Left to itself pandas reads the hash 1234e5678901 as a number, and text like "NA" as missing.
+    df = check(pd.read_csv(path, converters={column: str for column, kind in kinds.items() if kind == "str"}))
+    return df.astype({column: kind for column, kind in kinds.items() if column in df})
 
 
 def write_csv(df: pd.DataFrame, path: str | Path) -> None:
@@ -143,36 +171,69 @@ class RunStore:
 
     def write(self, run: Run) -> Path:
         """Store a run and return its file. The curve goes first, so that a run that is listed is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{run.spec.hash}.json"
+        path = self._path(run.spec.hash)
         if run.curve:
             atomically(path.with_suffix(".npz"), lambda tmp: savez(tmp, run.curve))
         body = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in ("spec", "curve")}
-        text = json.dumps({"spec": json.loads(to_json(run.spec)), **body}, indent=1)
+        text = dumps({"spec": json.loads(to_json(run.spec))} | body, indent=1)
         atomically(path, lambda tmp: tmp.write_text(text))
         return path
 
     def read(self, name: RunSpec | str) -> Run:
-        """The stored run of a spec or a hash."""
-        path = self.folder / f"{name.hash if isinstance(name, RunSpec) else name}.json"
+        """The stored run of a spec or a hash.
+
+        Raises
+        ------
+        ValueError
+            When there is none, or its file is damaged or was written by another version.
+        """
+        path = self._path(name.hash if isinstance(name, RunSpec) else name)
         try:
-            body = json.loads(path.read_text())
-            spec = from_json(json.dumps(body.pop("spec")), RunSpec)
+            run = _from_body(json.loads(path.read_text()), _load_curve(path.with_suffix(".npz")))
         except FileNotFoundError:
             raise ValueError(f"no run {path.stem} in {self.folder}: train it first") from None
-        except (json.JSONDecodeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged ({error}): delete it and train that run again") from None
-        curve_path = path.with_suffix(".npz")
-        curve = dict(np.load(curve_path)) if curve_path.exists() else {}
-        return Run(spec=spec, curve=curve, **body)
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"cannot read {path} ({error}): delete it and train that run again") from error
+        if run.spec.hash != path.stem:
+            raise ValueError(f"{path} holds run {run.spec.hash}: rename it to {run.spec.hash}.json")
+        return run
 
     def all(self) -> list[Run]:
-        """Every stored run, by hash."""
-        return [self.read(path.stem) for path in sorted(self.folder.glob("*.json"))]
+        """Every stored run, by hash. Other files in the folder are left alone."""
+        return [self.read(path.stem) for path in sorted(self.folder.glob("[0-9a-f]" * 12 + ".json"))]
 
     def missing(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
         """The specs that have no stored run yet, each once, in their order."""
-        return [spec for spec in dict.fromkeys(specs) if not (self.folder / f"{spec.hash}.json").exists()]
+        return [spec for spec in dict.fromkeys(specs) if not self._path(spec.hash).exists()]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+
+def _load_curve(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file; none when there is no file."""
+    if not path.exists():
+        return {}
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
+    """The run in the JSON of a stored file."""
+    known = {f.name for f in dataclasses.fields(Run)} - {"curve"}
+    for what, names in (("no such field", set(body) - known), ("missing", known - set(body))):
+        if names:
+            raise ValueError(f"{min(names)}: {what}")
+    for key in ("loss", "loss_se", "train_loss", "seconds"):
+        body[key] = math.nan if body[key] is None else float(body[key])
+    spec = from_json(json.dumps(body.pop("spec")), RunSpec)
+    return Run(spec=spec, curve=curve, **body)
+
+
+def dumps(values: dict, *, indent: int | None = None) -> str:
+    """JSON text of a run's or a row's values; null for numbers that are not finite, which JSON does not have."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    return json.dumps(finite, indent=indent, allow_nan=False)
 
 
 def now() -> str:
@@ -180,34 +241,43 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def atomically(path: Path, write) -> None:
-    """Let ``write(tmp)`` fill a file beside ``path``, then rename it: whole or absent, even after a kill."""
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write(tmp)`` fill a file beside ``path``, then rename it: whole or absent, even after a kill.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made or written, or is full. What stood at ``path`` is still there.
+    """
+    tmp = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
-    os.close(handle)
-    tmp = Path(name)
-    try:
+        os.close(handle)
+        tmp = Path(name)
         write(tmp)
         with tmp.open("rb") as file:
             os.fsync(file.fileno())
         tmp.chmod(0o644)
         tmp.replace(path)
     except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
+        reason = error.strerror or error
+        raise OSError(f"cannot write {path}: {reason}; free space or choose another folder") from error
     finally:
-        tmp.unlink(missing_ok=True)
+        if tmp is not None:
+            tmp.unlink(missing_ok=True)
 
 
 def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """An .npz, compressed, under exactly this name."""
     with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _refuse(df: pd.DataFrame, bad, column: str, why: str) -> None:
-    """Raise for the first row where ``bad`` holds."""
+    """Raise for the first row, counted from 0, where ``bad`` holds."""
     if np.any(bad):
         row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"row {row}: {column}={df[column].iloc[row]!r} {why}")
+        value = df[column].iloc[row]
+        shown = f"{value:.4g}" if isinstance(value, int | float | np.number) else repr(value)
+        raise ValueError(f"row {row}: {column}={shown} {why}")
