@@ -374,13 +374,30 @@ def test_json_of_an_unknown_law():
         Fit.from_json(text)
 
 
-def test_correlations_are_those_of_the_refits():
-    """Curvature against resampling: the same up to the noise of 500 resamples of 100 points."""
-    found = fit(chinchilla, **noisy(0, n=10), delta=math.inf)
-    cloud = bootstrap(found, n=500, seed=0).theta
-    logs = {name: np.log(values) if name in "AB" else values for name, values in cloud.items()}
+def test_correlations_are_those_of_the_curvature():
+    """Against the inverse of a Hessian by differences, in units of the geometric means, where it is well conditioned."""
+    points = noisy(0)
+    points |= {name: points[name] / np.exp(np.log(points[name]).mean()) for name in "ND"}
+    found = fit(chinchilla, **points)  # its delta cuts through the residuals, so that every part of the Hessian counts
+    is_scale = np.array([name in "AB" for name in found.theta])
+
+    def gradient(u):
+        theta = np.where(is_scale, np.exp(u), u)
+        f = chinchilla.value(theta, points["N"], points["D"])
+        psi = np.clip(np.log(points["L"] / f), -found.delta, found.delta)
+        slopes = chinchilla.gradient(theta, points["N"], points["D"]) / f[:, None]
+        return -(psi @ slopes) * np.where(is_scale, theta, 1)
+
+    u = chinchilla.array(found.theta)
+    u = np.where(is_scale, np.log(u), u)
+    hessian = np.array([(gradient(u + h) - gradient(u - h)) / 2e-6 for h in 1e-6 * np.eye(5)])
+    covariance = np.linalg.inv(hessian)
+    size = np.sqrt(np.diag(covariance))
+    expected = covariance / np.outer(size, size)
+    names = list(found.theta)
     for one, other, r in found.correlations:
-        assert r == pytest.approx(np.corrcoef(logs[one], logs[other])[0, 1], abs=0.15)
+        assert r == pytest.approx(expected[names.index(one), names.index(other)], abs=1e-6)
+    assert len(found.correlations) == 10
 
 
 @pytest.mark.parametrize("clusters", [None, np.arange(36) % 9])

@@ -32,7 +32,7 @@ HUBER_SIGMAS = 1.345  # 95 % efficient where noise is Gaussian: Holland & Welsch
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
 MIN_OFF_LINE = 0.01  # in logarithms: a smaller change of one variable moves the loss by less than seeds do
-CERTIFIED = 1e3  # times the goal of the optimizer: 1e-7 standard errors
+CERTIFIED = 1e3  # times what the optimizer aims at, so 1e-9 standard errors
 WIDE_DELTAS = (3e-2, 5e-3)  # in log loss; each optimum is the start for the next, narrower threshold
 
 
@@ -299,16 +299,13 @@ def _newton(problem: _Problem, u: Array, w: Array, delta: float, max_steps: int 
         trial[at] = np.clip(u[at] + model.step(damping[at]), low, high)
 
         settled[at] = model.convex & (model.decrement <= _decrement_goal(value[at], total))
-        done = at[settled[at]]
-        u[done] = trial[done]  # one more step costs nothing and squares the error
-        steps_left[at] -= 1
-        steps_left[done] = 0
+        steps_left[at] = np.where(settled[at], 0, steps_left[at] - 1)
     return u, value, settled
 
 
 def _decrement_goal(value: Array, total_weight: Array | float) -> Array:
-    """Newton decrement at which a fit has settled: 1e-10 standard errors of its parameters, or round-off."""
-    return 1e-10 * np.sqrt(2 * value / total_weight) + 1e-14
+    """Newton decrement at which a fit has settled: 1e-12 standard errors of its parameters, or round-off."""
+    return 1e-12 * np.sqrt(2 * value / total_weight) + 1e-14
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,10 +78,16 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
 def loss(
     theta: Tensor, tokens: Tensor, targets: Tensor, model: ModelConfig, at: Tables, *, train: bool = False
 ) -> Tensor:
-    """Cross-entropy (K..., B T) of each next token, in nats, computed in float32."""
+    """Cross-entropy (K..., B T) of each next token, in nats, computed in float32.
+
+    Minus the logit of the target, plus the logarithm of the summed exponentials. Written out because this form compiles
+    to vector instructions, backward too: with torch's cross_entropy a small model's step takes 1.6 times as long.
+    """
     logits = forward(theta, tokens, model, at, train=train).float()
-    flat = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
-    return flat.view(logits.shape[:-1])
+    top = logits.detach().amax(-1, keepdim=True)
+    log_sum = (logits - top).exp().sum(-1).log() + top.squeeze(-1)
+    is_target = torch.arange(model.vocab_size, device=logits.device) == targets.flatten(-2).unsqueeze(-1)
+    return log_sum - torch.where(is_target, logits, 0.0).sum(-1)
 
 
 def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -124,9 +125,7 @@ def dtypes() -> dict[str, str]:
 
 def table(runs: Iterable[Run]) -> pd.DataFrame:
     """Run table of ``runs``, one row each, in their order; columns and their types are those of `dtypes`."""
-    kinds = dtypes()
-    df = pd.DataFrame([run.row() for run in runs], columns=list(kinds))
-    return df.fillna({column: "" for column, kind in kinds.items() if kind == "str"}).astype(kinds)
+    return _typed(pd.DataFrame([run.row() for run in runs], columns=list(dtypes())))
 
 
 def check(df: pd.DataFrame) -> pd.DataFrame:
@@ -152,10 +151,9 @@ def check(df: pd.DataFrame) -> pd.DataFrame:
 
 def read_csv(path: str | Path) -> pd.DataFrame:
     """Checked run table from a file of `write_csv`, with the types of `dtypes`; columns beyond those are kept."""
-    kinds = dtypes()
-    # Left to itself pandas reads the hash 1234e5678901 as a number, and text like "NA" as missing.
-    df = check(pd.read_csv(path, converters={column: str for column, kind in kinds.items() if kind == "str"}))
-    return df.astype({column: kind for column, kind in kinds.items() if column in df})
+    # Left to itself pandas reads the hash 1234e5678901 as a number.
+    text: dict[Any, str] = {column: kind for column, kind in dtypes().items() if kind == "str"}
+    return _typed(check(pd.read_csv(path, dtype=text)))
 
 
 def write_csv(df: pd.DataFrame, path: str | Path) -> None:
@@ -189,10 +187,11 @@ class RunStore:
         """
         path = self._path(name.hash if isinstance(name, RunSpec) else name)
         try:
-            run = _from_body(json.loads(path.read_text()), _load_curve(path.with_suffix(".npz")))
+            curve_path = path.with_suffix(".npz")
+            run = _from_body(json.loads(path.read_text()), loadz(curve_path) if curve_path.exists() else {})
         except FileNotFoundError:
             raise ValueError(f"no run {path.stem} in {self.folder}: train it first") from None
-        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"cannot read {path} ({error}): delete it and train that run again") from error
         if run.spec.hash != path.stem:
             raise ValueError(f"{path} holds run {run.spec.hash}: rename it to {run.spec.hash}.json")
@@ -208,14 +207,6 @@ class RunStore:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
-
-
-def _load_curve(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file; none when there is no file."""
-    if not path.exists():
-        return {}
-    with np.load(path) as arrays:
-        return dict(arrays)
 
 
 def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
@@ -274,10 +265,18 @@ def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def _refuse(df: pd.DataFrame, bad, column: str, why: str) -> None:
-    """Raise for the first row, counted from 0, where ``bad`` holds."""
-    if np.any(bad):
-        row = int(np.flatnonzero(bad)[0])
-        value = df[column].iloc[row]
-        shown = f"{value:.4g}" if isinstance(value, int | float | np.number) else repr(value)
-        raise ValueError(f"row {row}: {column}={shown} {why}")
+def loadz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged, whichever of the zip, its compression and the arrays' headers shows it.
+    """
+    broken = (OSError, EOFError, KeyError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+    with path.open("rb") as file:
+        try:
+            with np.load(file) as arrays:
+                return dict(arrays)
+        except broken as error:
+            raise ValueError(f"{path.name}: {error}") from error

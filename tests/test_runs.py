@@ -1,0 +1,403 @@
+"""The run store keeps what it was given or says why not; the table is checked and survives a CSV file."""
+
+import dataclasses
+import errno
+import json
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalinglaws import counting, runs
+from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig
+from scalinglaws.runs import PROVENANCE, Run, RunStore
+
+SPEC = RunSpec(
+    model=ModelConfig(n_layer=2, d_model=32, n_head=2, d_ff=128, vocab_size=128, seq_len=64),
+    train=TrainConfig(tokens=51_200, batch_tokens=512, lr=0.1 / 3, eval_at=(512, 1024)),
+)
+CURVE = {"tokens": np.arange(3) * 512, "train_loss": np.array([4.9, 3.0, 1 / 3]), "eval_loss": np.empty(0)}
+RUN = Run(
+    spec=SPEC,
+    status="ok",
+    loss=2.0 / 3,
+    loss_se=0.01,
+    train_loss=0.625,
+    seconds=2.0,
+    curve=CURVE,
+    provenance=dict.fromkeys(PROVENANCE, 'x, "y" ± é') | {"commit": "000e070", "fingerprint": "1234567890123456"},
+)
+NAN = {"loss": math.nan, "loss_se": math.nan, "train_loss": math.inf}
+DIVERGED = replace(RUN, status="diverged", message="training loss not finite by step 50", **NAN)
+
+
+def other(seed: int, run: Run = RUN) -> Run:
+    """The run of another seed, thus of another hash."""
+    return replace(run, spec=replace(SPEC, train=replace(SPEC.train, seed=seed)))
+
+
+def same(a: Run, b: Run) -> bool:
+    """Whether two runs are equal to the last bit; nan equals nan."""
+    curves = a.curve.keys() == b.curve.keys() and all(np.array_equal(a.curve[k], b.curve[k]) for k in a.curve)
+    a, b = (dataclasses.asdict(replace(run, curve={})) for run in (a, b))
+    return curves and str(a) == str(b)  # repr of a float is exact
+
+
+@pytest.fixture
+def store(tmp_path) -> RunStore:
+    return RunStore(tmp_path / "new" / "folder")
+
+
+# The store.
+
+
+@pytest.mark.parametrize("run", [RUN, replace(RUN, curve={}), other(1)])
+def test_a_stored_run_comes_back_whole(store, run):
+    path = store.write(run)
+    assert path == store.folder / f"{run.spec.hash}.json"
+    assert same(store.read(run.spec), run)
+    assert same(store.read(run.spec.hash), run)
+    assert [same(r, run) for r in store.all()] == [True]
+
+
+def test_a_run_that_is_written_again_replaces_the_first(store):
+    store.write(RUN)
+    store.write(replace(RUN, seconds=5.0))
+    assert [run.seconds for run in store.all()] == [5.0]
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def test_what_is_not_finite_is_null_in_the_file(store):
+    text = store.write(DIVERGED).read_text()
+    body = json.loads(text, parse_constant=refuse)
+    assert [body[key] for key in NAN] == [None] * 3
+    assert same(store.read(SPEC), replace(DIVERGED, train_loss=math.nan))  # all that is left of infinity
+
+
+def test_missing_is_exact_and_keeps_the_order(store):
+    specs = [other(seed).spec for seed in (5, 3, 9, 3, 1)]
+    assert store.missing(specs) == [specs[0], specs[1], specs[2], specs[4]]
+    store.write(other(3))
+    store.write(other(1))
+    assert store.missing(specs) == [specs[0], specs[2]]
+    store.write(replace(other(5), status="failed", **NAN))
+    assert store.missing(specs) == [specs[2]]  # a failed run is a row too
+
+
+def test_all_is_in_the_order_of_hashes_and_leaves_other_files_alone(store):
+    assert store.all() == []
+    for seed in range(4):
+        store.write(other(seed))
+    (store.folder / "spec.json").write_text("{}")
+    (store.folder / f"{SPEC.hash}.ckpt.npz").write_bytes(b"a checkpoint")
+    hashes = [run.spec.hash for run in store.all()]
+    assert hashes == sorted(other(seed).spec.hash for seed in range(4))
+
+
+def test_a_run_that_is_not_there_is_named(store):
+    with pytest.raises(ValueError, match=rf"no run {SPEC.hash} in .*: train it first"):
+        store.read(SPEC)
+
+
+def edited(**changes):
+    """Function from a stored file's text to the same with keys changed, or removed where None."""
+
+    def edit(text: str) -> str:
+        body = json.loads(text) | changes
+        return json.dumps({key: value for key, value in body.items() if value is not None})
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (edited(colour="red"), "colour: no such field"),
+        (edited(seconds=None), "seconds: missing"),
+        (edited(spec={"model": {"n_heads": 2}}), "n_heads: no such field"),
+        (edited(status="fine"), "status='fine'"),
+        (edited(loss="low"), "'low'"),
+        (edited(loss=[1]), "list"),
+        (lambda text: text[:100], "Expecting|Unterminated"),
+        (lambda text: "", "Expecting"),
+        (lambda text: "[1, 2]", "no such field"),
+        (lambda text: "7", "not iterable"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_fault_in_one_line(store, edit, words):
+    path = store.write(RUN)
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(ValueError, match=words) as caught:
+        store.all()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    assert message.endswith("delete it and train that run again")
+
+
+def damaged(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+    """A file cut short, with one bit turned, or with 50 bytes overwritten, at a place of the generator's choice."""
+    place = int(rng.integers(len(data)))
+    if kind == "cut":
+        return data[:place]
+    if kind == "bit":
+        return data[:place] + bytes([data[place] ^ 1 << int(rng.integers(8))]) + data[place + 1 :]
+    return (data[:place] + rng.bytes(50) + data[place + 50 :])[: len(data)]
+
+
+@pytest.mark.parametrize("kind", ["cut", "bit", "bytes"])
+def test_a_damaged_curve_is_named_or_harmless(store, kind):
+    """Not every bit of a zip matters; those that do are found by one of five parsers, each with its own errors."""
+    path = store.write(RUN)
+    curve, rng = path.with_suffix(".npz"), np.random.default_rng(0)
+    whole, faults = curve.read_bytes(), []
+    for _ in range(200):
+        curve.write_bytes(damaged(whole, kind, rng))
+        try:
+            found = store.read(SPEC).curve
+        except ValueError as error:
+            faults.append(str(error))
+        else:  # a zip whose directory is cut short can lack an array, but no array is wrong
+            assert all(np.array_equal(found[key], CURVE[key]) for key in found)
+    assert len(faults) > 100
+    assert all(fault.startswith(f"cannot read {path} (") for fault in faults)
+    assert all(fault.endswith("): delete it and train that run again") for fault in faults)
+
+
+def test_a_run_under_another_runs_name_is_refused(store):
+    path = store.write(other(1))
+    path.rename(store.folder / f"{SPEC.hash}.json")
+    with pytest.raises(ValueError, match=rf"{SPEC.hash}\.json holds run {other(1).spec.hash}"):
+        store.all()
+
+
+# Nothing of what can happen while a run is written loses or invents one.
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize(
+    "step",
+    [(Path, "mkdir"), (runs.tempfile, "mkstemp"), (np, "savez_compressed"), (Path, "write_text"), (os, "fsync"),
+     (Path, "replace")],
+    ids=lambda step: step[1],
+)  # fmt: skip
+def test_a_write_that_fails_keeps_the_earlier_runs_and_says_what_to_do(store, monkeypatch, step, code):
+    store.write(RUN)
+    before = sorted(store.folder.iterdir())
+
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*step, fail)
+        with pytest.raises(OSError, match=f"cannot write .*: {os.strerror(code)}; free space or choose") as caught:
+            store.write(other(1))
+    assert "\n" not in str(caught.value)
+    assert store.missing([SPEC, other(1).spec]) == [other(1).spec]
+    assert same(store.read(SPEC), RUN)
+    left = set(store.folder.iterdir()) - set(before)
+    assert left <= {store.folder / f"{other(1).spec.hash}.npz"}  # a curve without its run is no run
+    store.write(other(1))
+    assert len(store.all()) == 2
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_rewrite_keeps_the_old_run(store):
+    """A limit on the size of files stands for the end of the disk: the write stops for real, half way."""
+    resource = pytest.importorskip("resource")
+    store.write(replace(RUN, curve={}))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*File too large; free space"):
+            store.write(replace(RUN, curve={}, seconds=5.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [run.seconds for run in store.all()] == [2.0]
+    assert [path.name for path in store.folder.iterdir()] == [f"{SPEC.hash}.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=r"cannot write .*; free space or choose another folder"):
+        RunStore(tmp_path / "file").write(RUN)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_runs as t
+Path.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+t.RunStore({folder!r}).write(t.replace(t.RUN, curve={{}}))
+"""
+
+
+def test_a_kill_between_writing_and_renaming_leaves_no_run(store):
+    store.write(other(1))
+    code = KILLED.format(tests=os.path.dirname(__file__), folder=str(store.folder))
+    child = subprocess.run([sys.executable, "-c", code], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert len(list(store.folder.iterdir())) == 3  # the other run with its curve, and a draft that is nobody's
+    assert [same(run, other(1)) for run in store.all()] == [True]
+    assert store.missing([SPEC]) == [SPEC]
+    store.write(RUN)
+    assert len(store.all()) == 2
+
+
+def write_many_times(folder: Path, seconds: float, stop) -> None:
+    store = RunStore(folder)
+    while not stop.is_set():
+        store.write(replace(RUN, seconds=seconds))
+
+
+def test_processes_that_write_the_same_run_leave_one_whole_run(store):
+    """Two writers and a reader: at every moment there is one run, and it is one of the two."""
+    store.write(RUN)
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    stop = context.Event()
+    writers = [context.Process(target=write_many_times, args=(store.folder, s, stop)) for s in (2.0, 3.0)]
+    for writer in writers:
+        writer.start()
+    end, seen = time.monotonic() + 30, set()
+    while len(seen) < 2 and time.monotonic() < end:
+        [run] = store.all()
+        assert same(replace(run, seconds=2.0), RUN)
+        seen.add(run.seconds)
+    stop.set()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert seen == {2.0, 3.0}
+    assert sorted(path.suffix for path in store.folder.iterdir()) == [".json", ".npz"]
+
+
+# The table.
+
+
+def table() -> pd.DataFrame:
+    return runs.table([RUN, other(1, DIVERGED), replace(other(2), loss=1e-5), other(3)])
+
+
+def test_a_row_has_every_column_and_its_own_numbers():
+    row = RUN.row()
+    assert list(row) == list(runs.dtypes())
+    assert list(row)[: len(runs.COLUMNS)] == list(runs.COLUMNS)
+    n = counting.count(SPEC.model)
+    assert row["hash"] == SPEC.hash
+    assert (row["n_params"], row["n_params_nonemb"]) == (n.n_params, n.n_params_nonemb)
+    assert row["flops_6nd"] == 6 * n.n_params_nonemb * 51_200
+    assert row["tokens_per_second"] == 25_600
+    assert row["fingerprint"] == "1234567890123456"  # of the corpus that was read, not the one that the spec expects
+    assert row["eval_at"] == "[512, 1024]"
+    assert math.isnan(replace(RUN, seconds=0.0).row()["tokens_per_second"])
+
+
+def test_the_table_has_the_declared_types_whatever_is_in_it():
+    spec = replace(SPEC, data=DataConfig(corpus="files", path="a.txt", unique_tokens=1000))
+    huge = replace(SPEC.model, n_layer=96, d_model=12_288, n_head=96, d_ff=4 * 12_288, vocab_size=50_257)
+    gpt3 = RunSpec(model=huge, train=replace(SPEC.train, tokens=512 * 10**9))
+    for some in ([], [RUN], [RUN, replace(RUN, spec=spec)], [replace(RUN, spec=gpt3)]):
+        df = runs.check(runs.table(some))
+        assert df.dtypes.astype(str).to_dict() == runs.dtypes()
+        assert len(df) == len(some)
+
+
+def test_a_diverged_run_is_a_row():
+    df = runs.check(table())
+    assert df["status"].tolist() == ["ok", "diverged", "ok", "ok"]
+    assert df["loss"].isna().tolist() == [False, True, False, False]
+    assert df["message"].tolist() == ["", DIVERGED.message, "", ""]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_a_csv_file_keeps_types_and_values(tmp_path, suffix):
+    path, df = tmp_path / f"runs{suffix}", table()
+    runs.write_csv(df, path)
+    # "%.8g" keeps 8 digits: half a unit of the last is at most 5e-8 of the value.
+    pd.testing.assert_frame_equal(runs.read_csv(path), df, check_exact=False, rtol=5e-8, atol=0)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    whole = [column for column, kind in runs.dtypes().items() if kind == "int64"]
+    pd.testing.assert_frame_equal(runs.read_csv(path)[whole], df[whole])
+
+
+TEXTS = ["1234e5678901", "000000000001", "123456789012", "True"]
+
+
+@pytest.mark.parametrize("column", [column for column, kind in runs.dtypes().items() if kind == "str"])
+def test_text_that_looks_like_a_number_stays_text(tmp_path, column):
+    df = table()
+    if column != "status":
+        df[column] = pd.Series(TEXTS, dtype="str")
+    runs.write_csv(df, tmp_path / "runs.csv")
+    assert runs.read_csv(tmp_path / "runs.csv")[column].tolist() == df[column].tolist()
+
+
+def test_columns_of_the_users_own_are_kept(tmp_path):
+    runs.write_csv(table().assign(note="mine", score=0.5), tmp_path / "runs.csv")
+    back = runs.read_csv(tmp_path / "runs.csv")
+    assert back[["note", "score"]].iloc[2].tolist() == ["mine", 0.5]
+
+
+@pytest.mark.parametrize("column", runs.COLUMNS)
+def test_a_missing_column_is_named(column):
+    with pytest.raises(ValueError, match=rf"without column '{column}': .* add the column"):
+        runs.check(table().drop(columns=column))
+
+
+BAD_NUMBERS = [
+    (column, value, f"{column}={shown} is no finite number above zero; mend it or drop the row")
+    for column in ("n_params", "n_params_nonemb", "n_params_matmul", "tokens", "flops", "loss")
+    for value, shown in [(0, "0"), (-2.0, "-2"), (math.nan, "nan"), (math.inf, "inf"), ("many", "'many'")]
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("status", "fine", r"status='fine' is none of ok, diverged, failed; mend it or drop the row"),
+        ("status", None, r"status=(None|nan) is none of"),
+        ("hash", SPEC.hash, rf"hash='{SPEC.hash}' stands twice; drop one of the rows"),
+        *BAD_NUMBERS,
+    ],
+)
+def test_a_bad_value_is_refused_with_its_row_and_column(tmp_path, column, value, message):
+    df = table().astype({column: object})
+    df.loc[2, column] = value
+    with pytest.raises(ValueError, match=rf"^row 2: {message}") as caught:
+        runs.check(df)
+    assert "\n" not in str(caught.value)
+    path = tmp_path / "runs.csv"
+    with pytest.raises(ValueError, match="row 2"):
+        runs.write_csv(df, path)
+    assert list(tmp_path.iterdir()) == []
+    df.to_csv(path, index=False)
+    with pytest.raises(ValueError, match=rf"^row 2: {column}="):
+        runs.read_csv(path)
+
+
+def test_a_number_that_cannot_be_one_is_named_by_its_column(tmp_path):
+    df = table().astype({"lr": object})
+    df.loc[1, "lr"] = "fast"
+    df.to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(ValueError, match=r"'fast'.*column 'lr'"):
+        runs.read_csv(tmp_path / "runs.csv")
+
+
+def test_a_run_without_a_finite_loss_is_not_ok():
+    for loss in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="has diverged or failed"):
+            replace(RUN, loss=loss)
+    with pytest.raises(ValueError, match="status='fine'"):
+        replace(RUN, status="fine")
