@@ -286,6 +286,7 @@ def test_a_spec_that_cannot_be_trained_is_explained(capsys, text, words):
         (["train", "spec.json", "--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["train", "spec.json", "--fast"], "unrecognized arguments: --fast"),
         (["train", "."], ".: Is a directory"),
+        (["train", "two\nlines.json"], "two lines.json: No such file"),
         (["spec", "--d-model", "32"], "required: --tokens"),
         (["spec", "--d-model", "wide", "--tokens", "1e6"], "argument --d-model: invalid int value: 'wide'"),
         (["spec", "--d-model", "30", "--tokens", "1e6"], "d_model=30: this recipe has heads of 16"),

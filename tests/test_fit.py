@@ -343,6 +343,16 @@ def test_predict_is_the_law_at_the_optimum():
         found.predict(N=1e9)
 
 
+def test_allocate_is_the_optimum_of_the_law():
+    found = fit(chinchilla, **noisy(0))
+    N, D = found.allocate(1e21, k=6.8)
+    assert chinchilla.optimum(found.theta, 1e21, k=6.8) == (N, D)
+    assert np.multiply(N, D) == pytest.approx(1e21 / 6.8)
+    N, D = grid()
+    with pytest.raises(FitError, match="do not determine"):
+        fit(chinchilla, N=N, D=D, L=2 + N**-0.3).allocate(1e21)
+
+
 def test_summary_says_the_status_first_and_enough_digits():
     plain = fit(chinchilla, **noisy(0))
     text = plain.summary()
@@ -375,7 +385,7 @@ def test_json_of_an_unknown_law():
 
 
 def test_correlations_are_those_of_the_curvature():
-    """Against the inverse of a Hessian by differences, in units of the geometric means, where it is well conditioned."""
+    """Against a Hessian by differences, in units of the geometric means, where it is well conditioned."""
     points = noisy(0)
     points |= {name: points[name] / np.exp(np.log(points[name]).mean()) for name in "ND"}
     found = fit(chinchilla, **points)  # its delta cuts through the residuals, so that every part of the Hessian counts

@@ -201,7 +201,7 @@ def test_latex():
         (lambda: chinchilla.value(REFIT, 1e9), "law of N, D; got 1"),
         (lambda: chinchilla.value({"E": 1.8, "A": 480.0}, 1e9, 1e9), "missing: B, alpha, beta"),
         (lambda: chinchilla.value([1.8, 480.0], 1e9, 1e9), r"5 parameters last; got shape \(2,\)"),
-        (lambda: power_floor.optimum([1.8, 480.0, 0.3], 1e20), "one power of N and one of D"),
+        (lambda: power_floor.optimum([1.8, 480.0, 0.3], 1e20), "not one power of N and one of D"),
     ],
 )
 def test_misuse_is_named(call, message):

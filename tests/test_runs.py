@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,6 +177,14 @@ def test_a_damaged_curve_is_named_or_harmless(store, kind):
     assert all(fault.endswith("): delete it and train that run again") for fault in faults)
 
 
+def test_an_array_with_half_a_header_is_named(store):
+    curve = store.write(RUN).with_suffix(".npz")
+    with zipfile.ZipFile(curve, "w") as file:
+        file.writestr("loss.npy", b"\x93NUMPY\x01\x00\x0a\x00{'descr': (")
+    with pytest.raises(ValueError, match=rf"cannot read .*\({curve.name}: .*\): delete it and train that run again"):
+        store.read(SPEC)
+
+
 def test_a_run_under_another_runs_name_is_refused(store):
     path = store.write(other(1))
     path.rename(store.folder / f"{SPEC.hash}.json")
@@ -297,6 +306,7 @@ def test_a_row_has_every_column_and_its_own_numbers():
     n = counting.count(SPEC.model)
     assert row["hash"] == SPEC.hash
     assert (row["n_params"], row["n_params_nonemb"]) == (n.n_params, n.n_params_nonemb)
+    assert row["flops"] == counting.flops(SPEC.model, 51_200)
     assert row["flops_6nd"] == 6 * n.n_params_nonemb * 51_200
     assert row["tokens_per_second"] == 25_600
     assert row["fingerprint"] == "1234567890123456"  # of the corpus that was read, not the one that the spec expects

@@ -79,6 +79,10 @@ class Law(ABC):
     def starts(self, logs: Array, L: Array) -> Array:
         """Return coordinates [S, p] to start an optimizer from, best first, for data centered on 1."""
 
+    def optimum(self, theta: Theta, C: ArrayLike, *, k: float = 6.0) -> tuple[Array, Array]:
+        """Return the compute-optimal N and D on C = k N D, for laws that have one in closed form."""
+        raise ValueError(f"{self.name} has no compute-optimal point in closed form: {self.latex}")
+
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Names, in order."""
@@ -325,7 +329,7 @@ class PowerSum(Law):
     def _pair(self, theta: Array) -> tuple[Array, Array, Array, Array]:
         """A, alpha, B, beta of a law with one power of N and one of D."""
         if self.variables != ("N", "D") or len(self._powers) != 2:
-            raise ValueError(f"only a law of one power of N and one of D has this optimum; {self.name} is {self.latex}")
+            raise ValueError(f"{self.name} has no optimum, it is not one power of N and one of D: {self.latex}")
         (A, alpha, _), (B, beta, _) = self._powers
         return theta[..., A], theta[..., alpha], theta[..., B], theta[..., beta]
 

@@ -280,3 +280,18 @@ def loadz(path: Path) -> dict[str, np.ndarray]:
                 return dict(arrays)
         except broken as error:
             raise ValueError(f"{path.name}: {error}") from error
+
+
+def _typed(df: pd.DataFrame) -> pd.DataFrame:
+    """``df`` with the types of `dtypes`."""
+    kinds = {column: kind for column, kind in dtypes().items() if column in df}
+    return df.fillna({column: "" for column, kind in kinds.items() if kind == "str"}).astype(kinds)
+
+
+def _refuse(df: pd.DataFrame, bad, column: str, why: str) -> None:
+    """Raise for the first row, counted from 0, where ``bad`` holds."""
+    if np.any(bad):
+        row = int(np.flatnonzero(bad)[0])
+        value = df[column].iloc[row]
+        shown = f"{value:.4g}" if isinstance(value, int | float | np.number) else repr(value)
+        raise ValueError(f"row {row}: {column}={shown} {why}")
