@@ -80,10 +80,10 @@ def test_json_round_trip_keeps_identity(layers, heads, lr, seed, unique):
 def test_every_field_changes_the_hash():
     other = {
         "n_layer": 3, "d_model": 64, "n_head": 4, "d_ff": 64, "vocab_size": 256, "seq_len": 32, "position": "learned",
-        "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "dropout": 0.1, "tokens": 1024,
-        "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 512,
-        "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99), "eps": 1e-6,
-        "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov", "vocab": "bytes",
+        "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "dropout": 0.1,
+        "tokens": 1024, "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine",
+        "warmup_tokens": 512, "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99),
+        "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov", "vocab": "bytes",
         "unique_tokens": 1000, "fingerprint": "abc",
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
