@@ -83,8 +83,8 @@ def test_every_field_changes_the_hash():
         "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "dropout": 0.1,
         "tokens": 1024, "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine",
         "warmup_tokens": 512, "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99),
-        "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov", "vocab": "bytes",
-        "unique_tokens": 1000, "fingerprint": "abc",
+        "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov",
+        "vocab": "bytes", "unique_tokens": 1000, "fingerprint": "abc",
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
     assert set(other) == fields - {"path"}, "a new field belongs in this table"
