@@ -132,7 +132,7 @@ def test_options_reach_the_trainer(monkeypatch):
         train.Runtime(),
     ]
     checkpoint = Path("runs", f"{SPEC.hash}.ckpt.npz")
-    expected = {"checkpoint": checkpoint, "checkpoint_seconds": 30.0, "progress": False}
+    expected = {"checkpoint": checkpoint, "checkpoint_seconds": 5.0, "progress": False}
     assert seen[0] == (SPEC, "files", seen[0][2], expected)
 
 

@@ -17,7 +17,7 @@ from scalinglaws.config import RunSpec, from_json, to_json
 if TYPE_CHECKING:
     from scalinglaws.runs import Run
 
-CHECKPOINT_SECONDS = 30.0
+CHECKPOINT_SECONDS = 5.0  # what a kill may cost
 
 EXAMPLES = """
 examples:
@@ -98,6 +98,7 @@ def _train(args: argparse.Namespace) -> int:
     try:
         if is_new:
             store.write(run)
+            _checkpoint(spec, args).unlink(missing_ok=True)
     finally:  # a disk that has filled up costs the file, not the numbers
         print(dumps(run.row()) if args.json else f"{_summary(run)}\nfile   {path}")
     return 0 if run.status == "ok" else 1
@@ -120,7 +121,7 @@ def _new_run(spec: RunSpec, args: argparse.Namespace) -> "Run":
         corpus = load(spec.data)
     for warning in caught:
         _say(warning.message)
-    checkpoint = args.out / f"{spec.hash}.ckpt.npz"
+    checkpoint = _checkpoint(spec, args)
     try:
         return train.train(
             spec,
@@ -134,6 +135,11 @@ def _new_run(spec: RunSpec, args: argparse.Namespace) -> "Run":
         if checkpoint.exists():
             raise KeyboardInterrupt(f"stopped; the same command goes on from {checkpoint}") from None
         raise KeyboardInterrupt("stopped before the first checkpoint; the same command starts again") from None
+
+
+def _checkpoint(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """Where the state of an unfinished run is kept."""
+    return args.out / f"{spec.hash}.ckpt.npz"
 
 
 def _add_spec(commands) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, TypeVar, get_args
 
 Parametrization = Literal["standard", "mup"]
@@ -181,12 +182,20 @@ def from_json(text: str, cls: type[Config]) -> Config:
     ValueError
         One line that names each field at fault: unknown, missing, of the wrong type, or out of range.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(cls).validate_json(text)
+        return _reader(cls).validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{cls.__name__}: " + "; ".join(map(_in_words, error.errors()))) from None
+
+
+@cache
+def _reader(cls):
+    """The strict reader of a config; made once, since it takes longer than reading."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
 
 
 def _in_words(fault) -> str:

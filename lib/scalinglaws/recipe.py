@@ -4,6 +4,7 @@ Tiny models punish careless choices: with GPT-2's (added positions, tied small e
 million tokens on what bigrams can tell, and no law shows. Chapter 2 runs that comparison; LOG.md has the measurements.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from scalinglaws.config import DataConfig, ModelConfig, Position, RunSpec, Schedule, TrainConfig
@@ -40,6 +41,8 @@ class Recipe:
 
     def spec(self, d_model: int, tokens: float, *, n_layer: int = 1, seed: int = 0) -> RunSpec:
         """The run of a model on about ``tokens`` tokens: the nearest whole number of steps, at least the warm-up."""
+        if not 0 < tokens < math.inf:
+            raise ValueError(f"tokens={tokens:.4g}: give a number above zero")
         steps = max(round(tokens / self.batch_tokens), -(-self.warmup_tokens // self.batch_tokens))
         train = TrainConfig(
             tokens=steps * self.batch_tokens,

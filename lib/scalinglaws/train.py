@@ -13,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,7 +29,7 @@ from scalinglaws import counting, model
 from scalinglaws.config import RunSpec, TrainConfig
 from scalinglaws.corpus import Corpus
 from scalinglaws.mup import rules
-from scalinglaws.runs import Run, atomically, now, savez
+from scalinglaws.runs import Run, atomically, loadz, now, savez
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
 EVAL_CHUNK = 8192  # tokens scored at a time
@@ -217,6 +216,16 @@ def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
 
     The sample is ``eval_tokens`` long and spread evenly over the validation text.
     """
+    seq_len, starts = spec.model.seq_len, _eval_starts(spec, text)
+    out, at = [], model.tables(spec.model, device=theta.device)
+    for part in np.array_split(starts, max(1, len(starts) * seq_len // EVAL_CHUNK)):
+        x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
+        out.append(model.loss(theta, x, y, spec.model, at).view(x.shape))
+    return torch.cat(out)
+
+
+def _eval_starts(spec: RunSpec, text: np.ndarray) -> np.ndarray:
+    """Where the sequences of the validation sample begin."""
     seq_len, wanted = spec.model.seq_len, spec.train.eval_tokens // spec.model.seq_len
     room = (len(text) - 1) // seq_len
     if not 0 < wanted <= room:
@@ -224,12 +233,7 @@ def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
             f"eval_tokens={spec.train.eval_tokens} with a validation text of {len(text)} tokens: "
             f"choose eval_tokens from {seq_len} to {room * seq_len}, or take a longer text"
         )
-    starts = np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len
-    out, at = [], model.tables(spec.model, device=theta.device)
-    for part in np.array_split(starts, max(1, wanted * seq_len // EVAL_CHUNK)):
-        x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
-        out.append(model.loss(theta, x, y, spec.model, at).view(x.shape))
-    return torch.cat(out)
+    return np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len
 
 
 class Loop:
@@ -241,6 +245,7 @@ class Loop:
                 f"vocab_size={spec.model.vocab_size} but {corpus.name} has {corpus.vocab_size} symbols: "
                 f"set vocab_size={corpus.vocab_size}"
             )
+        _eval_starts(spec, corpus.val)  # a sample that is too large is better known now than at the end
         self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
         self.batches = Batches(corpus, spec, self.runtime.device)
         self.step = make_step(spec, self.runtime)
@@ -332,7 +337,8 @@ def train(
         Loaded from ``spec.data`` when not given.
     checkpoint
         A file to which the state is saved every ``checkpoint_seconds`` and from which, when it exists, training goes
-        on: after a kill the same call ends with the same bits. It is removed at the end.
+        on: after a kill the same call ends with the same bits. At the end it holds the last state; delete it once the
+        run is stored.
 
     Returns
     -------
@@ -346,10 +352,9 @@ def train(
     saver = _Saver(path, spec, checkpoint_seconds) if path else None
     with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
         trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
-    run = loop.finish(state, spec, trouble)
     if path:
-        path.unlink(missing_ok=True)
-    return run
+        save_state(path, state, spec)
+    return loop.finish(state, spec, trouble)
 
 
 def train_branches(
@@ -415,7 +420,6 @@ def save_state(path: Path, state: State, spec: RunSpec) -> None:
     arrays = {name: getattr(state, name).cpu().numpy() for name in ("theta", "m", "v")}
     arrays |= {"losses": np.array(state.losses), "evals": np.array(state.evals).reshape(-1, 3)}
     scalars = {"step": np.array(state.step), "seconds": np.array(state.seconds), "spec": np.array(spec.hash)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     atomically(path, lambda tmp: savez(tmp, arrays | scalars))
 
 
@@ -428,12 +432,12 @@ def load_state(path: Path, spec: RunSpec, device: str) -> State:
         When the file is damaged or belongs to another spec.
     """
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            saved = dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        saved = loadz(path)
+        theirs = str(saved["spec"])
+    except (ValueError, KeyError) as error:
         raise ValueError(f"checkpoint {path} is damaged ({error}): delete it to start the run again") from error
-    if str(saved["spec"]) != spec.hash:
-        raise ValueError(f"checkpoint {path} belongs to run {saved['spec']}, not to {spec.hash}: choose another file")
+    if theirs != spec.hash:
+        raise ValueError(f"checkpoint {path} belongs to run {theirs}, not to {spec.hash}: choose another file")
     return State(
         **{name: torch.from_numpy(saved[name]).to(device) for name in ("theta", "m", "v")},
         step=int(saved["step"]),
