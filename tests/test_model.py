@@ -112,6 +112,13 @@ def test_fused_attention_equals_its_parts():
     assert torch.allclose(a, b, atol=1e-4)
 
 
+def test_both_forms_of_the_loss_agree():
+    logits = 30 * torch.randn(64, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    targets = torch.arange(64) % 50
+    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    assert torch.allclose(model._written_out_cross_entropy(logits, targets), expected, rtol=1e-12)
+
+
 def test_base_width_is_the_same_model_under_both_parametrizations():
     mup, standard = (replace(SMALL, parametrization=p, base_d_model=32) for p in ("mup", "standard"))
     assert torch.equal(model.init(mup, 0), model.init(standard, 0))
