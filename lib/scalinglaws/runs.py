@@ -161,6 +161,15 @@ def write_csv(df: pd.DataFrame, path: str | Path) -> None:
     atomically(Path(path), lambda tmp: check(df).to_csv(tmp, index=False, float_format="%.8g"))
 
 
+def stored(name: str) -> pd.DataFrame:
+    """Checked run table of a sweep that comes with the project: ``data/runs/NAME.csv``, made by ``sweeps/NAME.py``."""
+    folder = Path(__file__).parents[2] / "data" / "runs"
+    if not (folder / f"{name}.csv").exists():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none: work from a checkout"
+        raise ValueError(f"no stored sweep {name!r} in {folder}; there are: {known}")
+    return read_csv(folder / f"{name}.csv")
+
+
 class RunStore:
     """A folder with one ``<hash>.json`` (and ``<hash>.npz`` for the curve) per run; safe for several processes."""
 
