@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
 
 MODEL = {"n_layer": 2, "d_model": 32, "n_head": 2, "d_ff": 128, "vocab_size": 128, "seq_len": 64}
+LSTM = {"family": "lstm", "n_head": 1, "position": "none", "parametrization": "standard"}
 TRAIN = {"tokens": 51_200, "batch_tokens": 512, "lr": 1e-2}
 
 
@@ -29,6 +30,11 @@ def spec(**changes) -> RunSpec:
         ({"vocab_size": 12.5}, ["vocab_size=12.5", "whole number"]),
         ({"dropout": 1.0}, ["dropout=1", "from 0 to 1"]),
         ({"position": "sine"}, ["position='sine'", "'rope'", "'learned'"]),
+        ({"family": "rnn"}, ["family='rnn'", "'transformer'", "'lstm'"]),
+        (LSTM | {"n_head": 2}, ["n_head=2", "family='lstm'", "n_head=1"]),
+        (LSTM | {"d_ff": 64}, ["d_ff=64", "family='lstm'", "d_ff=128"]),
+        (LSTM | {"parametrization": "mup"}, ["parametrization='mup'", "family='lstm'", "parametrization='standard'"]),
+        ({"init_scale": -1.0}, ["init_scale=-1"]),
         ({"tokens": -512}, ["tokens=-512", "at least 1"]),
         ({"tokens": 1000}, ["tokens=1000", "batch_tokens=512", "tokens=1024"]),
         ({"batch_tokens": 100, "tokens": 1000}, ["batch_tokens=100", "seq_len=64"]),
@@ -80,17 +86,18 @@ def test_json_round_trip_keeps_identity(layers, heads, lr, seed, unique):
 def test_every_field_changes_the_hash():
     other = {
         "n_layer": 3, "d_model": 64, "n_head": 4, "d_ff": 64, "vocab_size": 256, "seq_len": 32, "position": "learned",
-        "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "dropout": 0.1,
+        "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "init_scale": 0.5,
+        "dropout": 0.1,
         "tokens": 1024, "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine",
         "warmup_tokens": 512, "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99),
         "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov",
         "vocab": "bytes", "unique_tokens": 1000, "fingerprint": "abc",
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
-    assert set(other) == fields - {"path"}, "a new field belongs in this table"
+    assert set(other) == fields - {"path", "family"}, "a new field belongs in this table"
     hashes = {spec(**{name: value}).hash for name, value in other.items()} | {spec().hash}
-    hashes.add(spec(corpus="files", path="a.txt").hash)
-    assert len(hashes) == len(other) + 2
+    hashes |= {spec(corpus="files", path="a.txt").hash, spec(**LSTM).hash}
+    assert len(hashes) == len(other) + 3
 
 
 def test_the_hash_is_pinned():

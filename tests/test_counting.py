@@ -43,6 +43,30 @@ def test_flops_equal_torchs_counter(config):
     assert counter.get_total_flops() == counting.flops(config, tokens.numel())
 
 
+LSTM = ModelConfig(
+    family="lstm", n_layer=2, d_model=24, n_head=1, d_ff=96, vocab_size=64, seq_len=16, position="none",
+    parametrization="standard",
+)  # fmt: skip
+
+
+def test_an_lstm_by_the_same_counts():
+    n, built = counting.count(LSTM), {name: math.prod(rule.shape) for name, rule in rules(LSTM).items()}
+    assert n.n_params == model.init(LSTM, seed=0).numel() == sum(built.values())
+    assert n.recurrent == n.n_params_nonemb == 2 * 8 * 24**2  # four gates, each from input and state
+    with pytest.raises(ValueError, match=r"family='lstm'.*use flops_per_token"):
+        counting.flops_per_token_hoffmann(LSTM)
+
+
+def test_flops_of_an_lstm_equal_torchs_counter():
+    """Written out, that is with an axis of models. The first state is zero, and gets no gradient."""
+    theta = model.init(LSTM, seed=0)[None].requires_grad_()
+    tokens = torch.zeros(1, 3, LSTM.seq_len, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(theta, tokens, tokens, LSTM, model.tables(LSTM)).mean().backward()
+    no_gradient = 2 * LSTM.n_layer * 3 * LSTM.d_model * LSTM.d_ff  # of three sequences
+    assert counter.get_total_flops() + no_gradient == counting.flops(LSTM, tokens.numel())
+
+
 def test_gpt2_124m():
     """nanoGPT's GPT-2: 124.4M with biases and gains, which we do not have; 85M without embeddings (Kaplan's N)."""
     gpt2 = ModelConfig(

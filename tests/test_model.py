@@ -15,6 +15,8 @@ VARIANTS = {
     "learned": replace(SMALL, position="learned"),
     "tied": replace(SMALL, tied=True),
     "wide mup": replace(SMALL, d_model=64, n_head=4, parametrization="mup"),
+    "lstm": replace(SMALL, family="lstm", n_head=1, d_ff=128, position="none", parametrization="standard"),
+    "no positions": replace(SMALL, position="none"),
     "wide standard": replace(SMALL, d_model=64, n_head=4, parametrization="standard"),
 }
 each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
@@ -100,7 +102,24 @@ def test_many_models_at_once_equal_each_alone(config):
     together = loss_of(thetas, tokens, tokens.flip(-1), config)
     alone = torch.stack([loss_of(t, x, x.flip(-1), config) for t, x in zip(thetas, tokens, strict=True)])
     assert together.shape == alone.shape
-    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together, alone, atol=1e-5)  # an LSTM: torch's fused layer against ours, step by step
+
+
+def test_an_lstm_is_torchs_lstm():
+    """Gates in torch's order, a constant 1 on the forget gate, no other bias."""
+    config, d = VARIANTS["lstm"], SMALL.d_model
+    theta, tokens = filled(config), some_tokens(config)
+    w = model.weights(theta, config)
+    layers = torch.nn.LSTM(d, d, config.n_layer, batch_first=True)
+    with torch.no_grad():
+        for name, value in layers.named_parameters():
+            i = name[-1]
+            value.copy_({"weight_ih": w[f"{i}.input"].T, "weight_hh": w[f"{i}.recurrent"].T}.get(name[:9], 0 * value))
+            if name.startswith("bias_ih"):
+                value[d : 2 * d] = 1
+        x, _ = layers(w["embedding"][tokens])
+        expected = model._norm(x) @ w["head"]
+    assert torch.allclose(logits_of(theta, tokens, config), expected, atol=1e-5)
 
 
 def test_fused_attention_equals_its_parts():

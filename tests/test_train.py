@@ -23,6 +23,7 @@ TRAIN = TrainConfig(
     tokens=12_800, batch_tokens=128, lr=1e-2, warmup_tokens=1280, eval_tokens=2048, weight_decay=0.1, seed=3
 )
 SPEC = RunSpec(model=MODEL, train=TRAIN)
+LSTM = {"family": "lstm", "n_head": 1, "d_ff": 128, "position": "none", "parametrization": "standard"}
 
 
 def text(seed: int = 0, n: int = 20_000) -> np.ndarray:
@@ -83,7 +84,7 @@ def test_a_long_corpus_prefix_does_not_change_the_validation(reference):
 
 EFFECTS = {
     "n_layer": 2, "d_model": 64, "n_head": 4, "d_ff": 128, "seq_len": 32, "position": "learned", "tied": True,
-    "base_d_model": 16, "base_d_head": 8, "dropout": 0.3, "tokens": 6400, "batch_tokens": 256, "lr": 5e-3,
+    "base_d_model": 16, "base_d_head": 8, "init_scale": 0.5, "dropout": 0.3, "tokens": 6400, "batch_tokens": 256, "lr": 5e-3,
     "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5, "final_lr_frac": 0.3,
     "weight_decay": 0.0, "betas": (0.8, 0.95), "eps": 1e-3,
     "grad_clip": 0.01, "seed": 4, "eval_tokens": 1024, "unique_tokens": 3000,
@@ -97,7 +98,7 @@ def test_every_field_has_an_effect(name, reference):
 
 def test_the_table_of_effects_is_complete():
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
-    elsewhere = {"vocab_size", "parametrization", "eval_at", "corpus", "path", "vocab", "fingerprint"}
+    elsewhere = {"family", "vocab_size", "parametrization", "eval_at", "corpus", "path", "vocab", "fingerprint"}
     assert set(EFFECTS) == fields - elsewhere
 
 
@@ -106,6 +107,13 @@ def test_parametrization_acts_away_from_the_base_width():
         p: train.train(changed(d_model=64, n_head=4, parametrization=p), CORPUS).loss for p in ("mup", "standard")
     }
     assert losses["mup"] != losses["standard"]
+
+
+def test_an_lstm_learns_the_same_text_by_the_same_trainer(reference):
+    """Each token gives the next one's law: nothing that a recurrent model of this size should miss."""
+    run = train.train(changed(**LSTM), CORPUS)
+    assert run.loss == pytest.approx(reference.loss, abs=4 * math.hypot(run.loss_se, reference.loss_se))
+    assert run.loss != reference.loss
 
 
 def test_branches_are_the_runs_they_replace():

@@ -14,35 +14,46 @@ from functools import cache
 from typing import Literal, TypeVar, get_args
 
 Parametrization = Literal["standard", "mup"]
-Position = Literal["rope", "learned"]
+Family = Literal["transformer", "lstm"]
+Position = Literal["rope", "learned", "none"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["wsd", "cosine", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A decoder-only transformer: pre-norm, no biases, squared-ReLU feed-forward, causal attention."""
+    """A decoder-only transformer (pre-norm, no biases, squared-ReLU feed-forward, causal attention), or an LSTM.
+
+    An LSTM has neither heads nor positions, its ``d_ff`` are the four gates, and no width rules are claimed for it.
+    """
 
     n_layer: int
     d_model: int
-    n_head: int
-    d_ff: int  # width of the feed-forward, 4 x d_model as a rule
+    n_head: int  # 1 for an LSTM
+    d_ff: int  # width of the feed-forward, 4 x d_model as a rule; for an LSTM always
     vocab_size: int
     seq_len: int  # context length in tokens
-    position: Position = "rope"  # "learned" is GPT-2's: an added table of seq_len vectors
+    family: Family = "transformer"
+    position: Position = "rope"  # "learned" is GPT-2's: an added table of seq_len vectors; "none" for an LSTM
     tied: bool = False  # one matrix as input embedding and output head
     parametrization: Parametrization = "mup"
     base_d_model: int = 32  # the width at which "mup" and "standard" are the same model
     base_d_head: int | None = None  # the head size at that width; None: as here, heads grow in number, not in size
-    dropout: float = 0.0  # on the embedding and on both residual branches, as in GPT-2
+    init_scale: float = 1.0  # on the initial size of the matrices inside the layers
+    dropout: float = 0.0  # on the embedding and on every residual branch, as in GPT-2
 
     def __post_init__(self):
         for name in ("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model"):
             _whole(name, getattr(self, name), at_least=1)
         if self.base_d_head is not None:
             _whole("base_d_head", self.base_d_head, at_least=1)
-        for name, allowed in (("position", Position), ("parametrization", Parametrization)):
+        for name, allowed in (("family", Family), ("position", Position), ("parametrization", Parametrization)):
             _one_of(name, getattr(self, name), get_args(allowed))
+        if self.family == "lstm":
+            needed = {"n_head": 1, "d_ff": 4 * self.d_model, "position": "none", "parametrization": "standard"}
+            for name, value in needed.items():
+                if getattr(self, name) != value:
+                    raise ValueError(f"{name}={getattr(self, name)!r} with family='lstm': set {name}={value!r}")
         if self.d_model % self.n_head:
             raise ValueError(
                 f"d_model={self.d_model} is not divisible by n_head={self.n_head}: "
@@ -52,6 +63,7 @@ class ModelConfig:
             raise ValueError(
                 f"d_model/n_head={self.d_head} is odd and rotary positions turn pairs: choose an even head size"
             )
+        _between("init_scale", self.init_scale, 0.0, math.inf)
         _between("dropout", self.dropout, 0.0, 1.0, open_top=True)
 
     @property

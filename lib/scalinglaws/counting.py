@@ -20,18 +20,19 @@ class Counts:
     position: int  # learned positions; rotary ones have no parameters
     attention: int
     feed_forward: int
+    recurrent: int  # the layers of an LSTM
     head: int  # output matrix of its own; 0 when tied
     head_matmul: int  # size of the product that makes the logits, tied or not
 
     @property
     def n_params(self) -> int:
         """Everything that is trained: Hoffmann et al. 2022."""
-        return self.embedding + self.position + self.attention + self.feed_forward + self.head
+        return self.embedding + self.position + self.n_params_nonemb + self.head
 
     @property
     def n_params_nonemb(self) -> int:
         """Layers only, neither embeddings nor head: Kaplan et al. 2020, eq. 2.1."""
-        return self.attention + self.feed_forward
+        return self.attention + self.feed_forward + self.recurrent
 
     @property
     def n_params_matmul(self) -> int:
@@ -42,11 +43,13 @@ class Counts:
 def count(model: ModelConfig) -> Counts:
     """Parameters of a model by group."""
     d, vocab = model.d_model, model.vocab_size
+    is_lstm = model.family == "lstm"
     return Counts(
         embedding=vocab * d,
         position=model.seq_len * d if model.position == "learned" else 0,
-        attention=model.n_layer * 4 * d * d,  # queries, keys, values, output
-        feed_forward=model.n_layer * 2 * d * model.d_ff,  # up, down
+        attention=0 if is_lstm else model.n_layer * 4 * d * d,  # queries, keys, values, output
+        feed_forward=0 if is_lstm else model.n_layer * 2 * d * model.d_ff,  # up, down
+        recurrent=model.n_layer * 2 * d * model.d_ff if is_lstm else 0,  # from the input and from the state
         head=0 if model.tied else vocab * d,
         head_matmul=vocab * d,
     )
@@ -59,17 +62,20 @@ def flops_per_token(model: ModelConfig) -> int:
     values, a product and a sum; half of the scores are masked, but computed), times 3: the backward pass costs twice
     the forward. Element-wise work is left out, as everywhere in this literature.
     """
-    attention = 4 * model.n_layer * model.seq_len * model.d_model
+    attention = 4 * model.n_layer * model.seq_len * model.d_model if model.family == "transformer" else 0
     return 3 * (2 * count(model).n_params_matmul + attention)
 
 
 def flops_per_token_kaplan(model: ModelConfig) -> int:
     """FLOPs per token by Kaplan et al. 2020, table 1: no head, causal half of the attention."""
-    return 3 * (2 * count(model).n_params_nonemb + 2 * model.n_layer * model.seq_len * model.d_model)
+    attention = 2 * model.n_layer * model.seq_len * model.d_model if model.family == "transformer" else 0
+    return 3 * (2 * count(model).n_params_nonemb + attention)
 
 
 def flops_per_token_hoffmann(model: ModelConfig) -> int:
     """FLOPs per token by Hoffmann et al. 2022, appendix F: embedding lookups count as products, softmax as 3 each."""
+    if model.family != "transformer":
+        raise ValueError(f"family={model.family!r}: appendix F counts transformers; use flops_per_token")
     n = count(model)
     products = 2 * (n.embedding + n.attention + n.feed_forward + n.head_matmul)
     attention = model.n_layer * model.seq_len * (4 * model.d_model + 3 * model.n_head)

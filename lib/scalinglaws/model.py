@@ -1,4 +1,4 @@
-"""The transformer, as functions of one flat vector of weights.
+"""The transformer and the LSTM, as functions of one flat vector of weights.
 
 All weights of a model lie in one vector theta, cut into named matrices by `weights`. So the optimizer of
 `train.py` is five lines, a checkpoint is three arrays, and a leading axis on theta is many models at once: the
@@ -40,8 +40,10 @@ def init(model: ModelConfig, seed: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """What attention needs besides weights; made once, because recomputing it in every step is a tenth of the time."""
+    """What a model needs besides weights; made once, because recomputing it in every step is a tenth of the time."""
 
+    attention_scale: float | Tensor  # a number, or (K, 1, 1, 1, 1) for models under different width rules
+    output_scale: float | Tensor  # a number, or (K, 1, 1)
     cos: Tensor  # (T, h/2): rotary angles, Su et al. 2021, section 3.4.2
     sin: Tensor  # (T, h/2)
     mask: Tensor | None  # (T, T): -inf where a position would see the future; None: torch's fused attention masks
@@ -55,7 +57,13 @@ def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: tor
     # Short sequences on a CPU: fused attention is slower than its parts (measured; see LOG.md).
     fused = torch.device(device).type == "cuda" or seq_len > 256
     mask = None if fused else torch.full((seq_len, seq_len), -torch.inf, device=device, dtype=dtype).triu(1)
-    return Tables(cos=angle.cos().to(dtype), sin=angle.sin().to(dtype), mask=mask)
+    return Tables(
+        attention_scale=attention_scale(model),
+        output_scale=output_scale(model),
+        cos=angle.cos().to(dtype),
+        sin=angle.sin().to(dtype),
+        mask=mask,
+    )
 
 
 def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, train: bool = False) -> Tensor:
@@ -67,12 +75,15 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
         x = x + w["position"].repeat(*[1] * (theta.ndim - 1), tokens.shape[-2], 1)
     x = F.dropout(x, p, train)
     for i in range(model.n_layer):
+        if model.family == "lstm":
+            x = F.dropout(_lstm(x, w[f"{i}.input"], w[f"{i}.recurrent"], model.seq_len), p, train)
+            continue
         a = _attention(_norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
         x = x + F.dropout(a, p, train)
         u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
         x = x + F.dropout(u @ w[f"{i}.down"], p, train)
     head = w["embedding"].transpose(-1, -2) if model.tied else w["head"]
-    return (output_scale(model) * _norm(x)) @ head  # K... (B T) V
+    return (at.output_scale * _norm(x)) @ head  # K... (B T) V
 
 
 def loss(
@@ -100,11 +111,11 @@ def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
     q, k, v = qkv.unbind(0)  # K... B n T h
     if model.position == "rope":
         q, k = _rotate(q, at), _rotate(k, at)
+    q = q * at.attention_scale
     if at.mask is None:
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=attention_scale(model))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
     else:
-        scores = q @ k.transpose(-1, -2) * attention_scale(model) + at.mask  # K... B n T T
-        out = scores.softmax(-1) @ v
+        out = (q @ k.transpose(-1, -2) + at.mask).softmax(-1) @ v
     return rearrange(out, "... b n t h -> ... (b t) (n h)")
 
 
@@ -112,6 +123,30 @@ def _rotate(x: Tensor, at: Tables) -> Tensor:
     """Turn pair j of a head at position t by the angle t ROPE_BASE^(-2j/h)."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * at.cos - b * at.sin, a * at.sin + b * at.cos), dim=-1)
+
+
+def _lstm(x: Tensor, to_gates: Tensor, back: Tensor, seq_len: int) -> Tensor:
+    """A layer of long short-term memory over x (K..., B T, d), from a state of zeros: Hochreiter and Schmidhuber 1997.
+
+    No biases but a constant 1 on the forget gate (Jozefowicz et al. 2015). One model takes torch's fused layer; many
+    are written out, step by step.
+    """
+    d = x.shape[-1]
+    if x.ndim == 2:
+        zeros, forget = x.new_zeros(1, len(x) // seq_len, d), x.new_zeros(4, d)
+        forget[1] = 1.0
+        cells = (to_gates.T.contiguous(), back.T.contiguous(), forget.flatten(), x.new_zeros(4 * d))
+        out, _, _ = torch.lstm(x.view(-1, seq_len, d), (zeros, zeros), cells, True, 1, 0.0, False, False, True)
+        return out.reshape(-1, d)
+    gates = (x @ to_gates).unflatten(-2, (-1, seq_len))  # K... B T 4d
+    h = c = gates.new_zeros(*gates.shape[:-2], d)  # K... B d
+    out = []
+    for t in range(seq_len):
+        i, f, g, o = (gates[..., t, :] + h @ back).chunk(4, dim=-1)
+        c = (f + 1).sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        out.append(h)
+    return torch.stack(out, dim=-2).flatten(-3, -2)  # K... (B T) d
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -11,12 +11,55 @@ One table, `rules`, holds both parametrizations; the model and the optimizer rea
 The muP column is Tensor Programs V (Yang et al. 2022), table 8. The variance 1/fan_in is the lecture's sigma/r: it
 falls as 1/r when the width grows. A head that starts at zero makes the two columns one model at r = 1. The column is
 for Adam: SGD would need other rules, and nothing here claims them.
+
+The same rules are written in several ways; `FORMS` has those of the lecture and of the paper.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from scalinglaws.config import ModelConfig
+
+Kind = Literal["input", "hidden", "output"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Powers:
+    """How a kind of weight scales: the power of the width ratio r in each factor, 0 where the width is ignored."""
+
+    multiplier: float = 0.0  # of the weight, where the model uses it
+    init_std: float = 0.0  # STANDARD DEVIATION; the tables give its square
+    lr: float = 0.0  # of Adam
+
+    @property
+    def effective(self) -> tuple[float, float]:
+        """Powers of what acts on the activations: the initial weight times its multiplier, and Adam's step times it.
+
+        Adam's step does not depend on the size of the gradient. So a factor moved from the initial size and the rate
+        into the multiplier changes nothing that the model computes, at any step: Tensor Programs V, lemma J.1. Two
+        forms with the same effective powers are the same model.
+        """
+        return self.multiplier + self.init_std, self.multiplier + self.lr
+
+
+# Ways to write width rules for Adam. "input": embeddings, positions, biases (one side grows with the width, or none);
+# "hidden": both sides grow; "output": the head. All but "standard" scale attention logits by 1/d_head.
+FORMS: dict[str, dict[Kind, Powers]] = {
+    # PyTorch's habit, and Tensor Programs V, table 3, in brackets: one rate for all.
+    "standard": {"input": Powers(), "hidden": Powers(init_std=-0.5), "output": Powers(init_std=-0.5)},
+    # Yao et al. 2023, table 2: variance sigma/r, rate l/r, output multiplier tau/r. What `rules` does.
+    "lecture": {"input": Powers(), "hidden": Powers(init_std=-0.5, lr=-1), "output": Powers(multiplier=-1)},
+    # Tensor Programs V, table 3: no multipliers; the output has variance 1/fan_in^2 and rate 1/fan_in.
+    "table 3": {"input": Powers(), "hidden": Powers(init_std=-0.5, lr=-1), "output": Powers(init_std=-1, lr=-1)},
+    # Tensor Programs V, table 8: the output has multiplier 1/fan_in. The lecture's, with fan_in for r.
+    "table 8": {"input": Powers(), "hidden": Powers(init_std=-0.5, lr=-1), "output": Powers(multiplier=-1)},
+}
+
+
+def kind(name: str) -> Kind:
+    """Kind of a weight of the transformer, by its name in `rules`."""
+    return "input" if name in ("embedding", "position") else "output" if name == "head" else "hidden"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +85,15 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
 
     def hidden(fan_in: int, fan_out: int) -> Rule:
         # AdamW shrinks by lr * weight_decay: with lr / r the decay takes r to stay the same at every width.
-        return Rule(shape=(fan_in, fan_out), init_std=fan_in**-0.5, lr=1 / r, decay=r)
+        return Rule(shape=(fan_in, fan_out), init_std=model.init_scale * fan_in**-0.5, lr=1 / r, decay=r)
 
     out = {"embedding": table(model.vocab_size)}
     if model.position == "learned":
         out["position"] = table(model.seq_len)
     for i in range(model.n_layer):
+        if model.family == "lstm":
+            out |= {f"{i}.input": hidden(d, model.d_ff), f"{i}.recurrent": hidden(d, model.d_ff)}
+            continue
         out[f"{i}.qkv"] = hidden(d, 3 * d)
         out[f"{i}.out"] = hidden(d, d)
         out[f"{i}.up"] = hidden(d, model.d_ff)

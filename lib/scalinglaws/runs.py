@@ -50,6 +50,7 @@ COLUMNS = {
     "fingerprint": "corpus",
     "time": "when it ended, UTC",
     "message": "what went wrong, if anything",
+    "scores": "downstream scores as a JSON object, see tasks.SCORES",
 }
 
 # Keys of `Run.provenance`: where and with what a run was made.
@@ -69,6 +70,7 @@ class Run:
     message: str = ""
     curve: dict[str, np.ndarray] = field(default_factory=dict)  # see `train.train`
     provenance: dict[str, str] = field(default_factory=dict)  # keys: PROVENANCE
+    scores: dict[str, float] = field(default_factory=dict)  # downstream, see `tasks.score`; empty unless "ok"
 
     def __post_init__(self):
         if self.status not in get_args(Status):
@@ -87,6 +89,7 @@ class Run:
             "tokens_per_second": self.spec.train.tokens / self.seconds if self.seconds else math.nan,
             **{key: self.provenance.get(key, "") for key in PROVENANCE},
             "message": self.message,
+            "scores": dumps({name: float(f"{value:.5g}") for name, value in self.scores.items()}),
         }
         for part in (self.spec.model, self.spec.train, self.spec.data):
             for key, value in dataclasses.asdict(part).items():
@@ -117,7 +120,7 @@ def dtypes() -> dict[str, str]:
     kinds: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", int | None: "float64"}
     out = dict.fromkeys(COLUMNS, "float64")
     out |= dict.fromkeys(("n_params", "n_params_nonemb", "n_params_matmul"), "int64")
-    out |= dict.fromkeys(("hash", "status", *PROVENANCE, "message"), "str")
+    out |= dict.fromkeys(("hash", "status", *PROVENANCE, "message", "scores"), "str")
     for part in (ModelConfig, TrainConfig, DataConfig):
         out |= {f.name: kinds.get(f.type, "str") for f in dataclasses.fields(part)}
     return out

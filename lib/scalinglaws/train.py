@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from scalinglaws import corpus as corpora
-from scalinglaws import counting, model
+from scalinglaws import counting, model, tasks
 from scalinglaws.config import RunSpec, TrainConfig
 from scalinglaws.corpus import Corpus
 from scalinglaws.mup import rules
@@ -42,6 +42,7 @@ class Runtime:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # "auto": bf16 on CUDA, fp32 on a CPU
     compile: bool | None = None  # None: when the run is long enough to pay for it
+    together: int = 1  # models trained as one, see `ensemble`; set there
 
     def resolve(self, spec: RunSpec) -> "Runtime":
         """The same with every choice made for this machine and this run."""
@@ -57,12 +58,14 @@ class Runtime:
         if compile_ is None:
             # About 10 s of compilation a layer, against a gain of a factor 1.2 (fp32) to 2.5 (bf16) over some
             # 5e10 FLOP/s of eager execution on one core: measured, see benchmarks/trainer.py.
-            seconds = counting.flops(spec.model, spec.train.tokens) / 5e10
-            compile_ = device == "cpu" and has_compiler() and seconds > 60 * (1 + spec.model.n_layer)
-        return Runtime(device=device, precision=precision, compile=compile_)
+            seconds = self.together * counting.flops(spec.model, spec.train.tokens) / 5e10
+            can = device == "cpu" and spec.model.family == "transformer" and has_compiler()
+            compile_ = can and seconds > 60 * (1 + spec.model.n_layer)
+        return dataclasses.replace(self, device=device, precision=precision, compile=compile_)
 
     def __str__(self) -> str:
-        return f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
+        how = f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
+        return how if self.together == 1 else f"{how}, {self.together} together"
 
 
 def has_compiler() -> bool:
@@ -117,11 +120,15 @@ class Batches:
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(self.n)
 
+    def starts(self, step: int) -> np.ndarray:
+        """Where the sequences of a step begin in the text."""
+        epoch, place = np.divmod(np.arange(step * self.per_step, (step + 1) * self.per_step), self.n)
+        parts = [self.order(e)[place[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
+        return np.concatenate(parts) * self.seq_len
+
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, each (sequences, seq_len), int64."""
-        epoch, place = np.divmod(np.arange(step * self.per_step, (step + 1) * self.per_step), self.n)
-        picked = np.array([self.order(e)[p] for e, p in zip(epoch.tolist(), place.tolist(), strict=True)])
-        return cut(self.text, picked * self.seq_len, self.seq_len)
+        return cut(self.text, self.starts(step), self.seq_len)
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
@@ -158,48 +165,70 @@ def start(spec: RunSpec, device: str) -> State:
 
 
 def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
-    """``step(theta, m, v, x, y, lr, correct1, correct2) -> loss``: one update, in place.
-
-    ``lr`` and the corrections of Adam's moments are scalar tensors, so that a compiled step serves all of a run.
-    """
-    config, device = spec.train, runtime.device
-
-    def spread(name: str) -> Tensor:
-        """One entry of every weight's rule, repeated for each of its elements: (P,)."""
-        return torch.cat([torch.full((math.prod(r.shape),), getattr(r, name)) for r in rules(spec.model).values()])
-
-    lr_factor, decay = spread("lr").to(device), spread("decay").to(device) * config.weight_decay
-    beta1, beta2 = config.betas
-    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
-    at = model.tables(spec.model, device=device, dtype=dtype)
+    """The function that makes one step: changes theta, m and v, and returns the training loss (nats/token)."""
+    config, dtype = spec.train, compute_dtype(runtime)
+    at = model.tables(spec.model, device=runtime.device, dtype=dtype)
 
     def mean_loss(theta, x, y):
         return model.loss(theta.to(dtype), x, y, spec.model, at, train=True).mean()
 
     # torch.func's gradient compiles with the update into one graph; the plain one is faster without compilation.
-    gradient = torch.func.grad_and_value(mean_loss) if runtime.compile else _gradient(mean_loss)
+    gradient = torch.func.grad_and_value(mean_loss) if runtime.compile else plain_gradient(mean_loss)
+    factors = (spread(spec, name).to(runtime.device) for name in ("lr", "decay"))
+    update = make_update(config, *factors)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
         g, loss = gradient(theta, x, y)
-        with torch.no_grad():
-            if config.grad_clip:
-                g = g * (config.grad_clip / (g.norm() + 1e-6)).clamp(max=1.0)
-            if config.optimizer == "adamw":  # Loshchilov and Hutter 2019
-                m.lerp_(g, 1 - beta1)
-                v.lerp_(g * g, 1 - beta2)
-                update = (m * correct1) / ((v * correct2).sqrt() + config.eps)
-            else:
-                m.mul_(beta1).add_(g)
-                update = m
-            if config.weight_decay:
-                update = update + decay * theta
-            theta.sub_(lr * lr_factor * update)
+        update(theta, m, v, g, clip_factor(g, config), lr, correct1, correct2)
         return loss
 
     return torch.compile(step, dynamic=False) if runtime.compile else step
 
 
-def _gradient(f: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callable[..., None]:
+    """The optimizer: changes theta, m and v (K..., P) by the gradient g, each model by itself.
+
+    ``lr_factor`` and ``decay`` are those of `spread`.
+    """
+    beta1, beta2 = config.betas
+    decays = bool(decay.any())
+
+    @torch.no_grad()
+    def update(theta, m, v, g, clip, lr, correct1, correct2):
+        if config.grad_clip:
+            g = g * clip
+        if config.optimizer == "adamw":  # Loshchilov and Hutter 2019
+            m.lerp_(g, 1 - beta1)
+            v.lerp_(g * g, 1 - beta2)
+            change = (m * correct1) / ((v * correct2).sqrt() + config.eps)
+        else:
+            m.mul_(beta1).add_(g)
+            change = m
+        if decays:
+            change = change + decay * theta
+        theta.sub_(lr * lr_factor * change)
+
+    return update
+
+
+def clip_factor(g: Tensor, config: TrainConfig) -> Tensor:
+    """What brings gradients (K..., P) down to the largest norm that is allowed: (K..., 1), at most 1."""
+    return (config.grad_clip / (g.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1.0)
+
+
+def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
+    """Factor on the learning rate of each weight, or its weight decay: (P,)."""
+    scale = spec.train.weight_decay if name == "decay" else 1.0
+    each = rules(spec.model).values()
+    return torch.cat([torch.full((math.prod(rule.shape),), scale * getattr(rule, name)) for rule in each])
+
+
+def compute_dtype(runtime: Runtime) -> torch.dtype:
+    """What activations and products are computed in; weights are kept in float32."""
+    return torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+
+
+def plain_gradient(f: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
     """``(theta, ...) -> (gradient, value)`` of a scalar function."""
 
     def gradient(theta, *rest):
@@ -271,7 +300,7 @@ class Loop:
                 state.losses += torch.stack(pending).tolist()
                 pending.clear()
                 state.seconds += time.perf_counter() - began
-                if trouble := _diverged(state.losses, self.spec):
+                if trouble := diverged(state.losses, self.spec):
                     return trouble
                 if scored:
                     self.score(state)
@@ -294,10 +323,12 @@ class Loop:
 
     def finish(self, state: State, spec: RunSpec, trouble: str) -> Run:
         """The finished run of ``spec`` from its last state."""
-        loss, se = math.nan, math.nan
+        loss, se, scores = math.nan, math.nan, {}
         if not trouble:
             _, loss, se = self.score(state)
             trouble = "" if math.isfinite(loss) else f"validation loss is {loss}"
+        if not trouble:
+            scores = tasks.score(state.theta, spec, self.corpus)
         tail = state.losses[-max(1, len(state.losses) // 10) :]
         tokens, losses = _thin(np.array(state.losses), spec.train.batch_tokens)
         evals = np.array(state.evals).reshape(-1, 3)
@@ -317,6 +348,7 @@ class Loop:
                 "eval_se": evals[:, 2],
             },
             provenance=provenance(self.runtime, self.corpus),
+            scores=scores,
         )
 
 
@@ -459,7 +491,7 @@ class _Saver:
             self.last = time.monotonic()
 
 
-def _diverged(losses: list[float], spec: RunSpec) -> str:
+def diverged(losses: list[float], spec: RunSpec) -> str:
     """What is wrong with the latest losses, or ''. A model that is worse than a uniform guess by 1 nat is lost."""
     recent, uniform = losses[-CHECK_EVERY:], math.log(spec.model.vocab_size)
     if not all(map(math.isfinite, recent)):

@@ -1,0 +1,24 @@
+"""Text: seven widths at every budget of C, three seeds; the budgets of one width share a trunk (chapters 9 to 12).
+
+scalinglaws sweep isoflop --workers 2 --device cpu --precision fp32 --csv data/runs/isoflop.csv
+"""
+
+from dataclasses import replace
+
+from scalinglaws import recipe, sweep
+from scalinglaws.config import RunSpec
+
+TEXT = replace(recipe.TEXT, d_head=8)  # half the usual heads: more widths to choose from
+WIDTHS = {  # by FLOPs as executed, around where the least loss is expected
+    1e10: (8, 16, 24, 32, 40, 48, 64),
+    4e10: (8, 16, 24, 32, 40, 48, 64),
+    1.6e11: (8, 16, 24, 32, 48, 64, 96),
+    6.4e11: (16, 24, 32, 48, 64, 96, 128),
+    2.56e12: (24, 32, 48, 64, 96, 128, 192),
+}
+SEEDS = (0, 1, 2)
+
+
+def specs() -> list[RunSpec]:
+    """Every run of the sweep, in the order of its table."""
+    return [spec for budget, widths in WIDTHS.items() for spec in sweep.isoflop(TEXT, [budget], widths, SEEDS)]

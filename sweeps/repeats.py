@@ -1,0 +1,17 @@
+"""Text: 65,536 tokens read 1 to 64 times, beside as many new ones, three seeds (chapter 14).
+
+scalinglaws sweep repeats --workers 2 --device cpu --precision fp32 --csv data/runs/repeats.csv
+"""
+
+from scalinglaws import recipe, sweep
+from scalinglaws.config import RunSpec
+
+WIDTHS = (64, 32)
+UNIQUE_TOKENS = 65_536
+EPOCHS = (1, 2, 4, 8, 16, 32, 64)
+SEEDS = (0, 1, 2)
+
+
+def specs() -> list[RunSpec]:
+    """Every run of the sweep, in the order of its table."""
+    return [spec for width in WIDTHS for spec in sweep.repeats(recipe.TEXT, width, UNIQUE_TOKENS, EPOCHS, SEEDS)]

@@ -1,0 +1,112 @@
+"""Many runs as one are the runs that train.py gives one by one."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_train import CORPUS, LSTM, SPEC, changed
+
+from scalinglaws import ensemble, train
+from scalinglaws.train import Runtime
+
+EAGER = Runtime(device="cpu", precision="fp32", compile=False)
+MIXED = [
+    changed(seed=1),
+    changed(lr=3e-3),
+    changed(parametrization="standard", base_d_model=8),
+    changed(parametrization="mup", base_d_model=128),
+    changed(base_d_head=4),
+    changed(init_scale=0.3),
+    changed(weight_decay=0.0),
+    changed(unique_tokens=3000),
+]
+
+
+def test_a_mixed_stack_equals_run_by_run():
+    """Eager float32: the batched products round as single ones do, so the results are the same to the last bit here;
+    another library may order its sums otherwise, which 100 steps do not amplify beyond 1e-4.
+    """
+    together = ensemble.train(MIXED, CORPUS, EAGER)
+    assert len({run.loss for run in together}) == len(MIXED), "no two of these runs are alike"
+    for spec, run in zip(MIXED, together, strict=True):
+        alone = train.train(spec, CORPUS, EAGER)
+        assert run.spec == spec
+        assert run.loss == pytest.approx(alone.loss, abs=1e-4)
+        assert run.curve["train_loss"] == pytest.approx(alone.curve["train_loss"], abs=1e-4)
+        assert run.provenance["runtime"].endswith("8 together")
+
+
+def test_lengths_share_their_trunks():
+    specs = [changed(seed=s, tokens=n) for s in (1, 2) for n in (2560, 12_800)]
+    assert ensemble.groups(specs) == [specs]
+    for run, spec in zip(ensemble.train(specs, CORPUS, EAGER), specs, strict=True):
+        assert run.spec == spec
+        assert run.loss == pytest.approx(train.train(spec, CORPUS, EAGER).loss, abs=1e-4)
+
+
+def test_scores_on_the_way():
+    specs = [changed(seed=s, schedule="cosine", eval_at=(2560, 6400)) for s in (1, 2)]
+    for run, spec in zip(ensemble.train(specs, CORPUS, EAGER), specs, strict=True):
+        alone = train.train(spec, CORPUS, EAGER)
+        assert run.curve["eval_tokens"].tolist() == [2560, 6400, 12_800]
+        assert run.curve["eval_loss"] == pytest.approx(alone.curve["eval_loss"], abs=1e-4)
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    wild = changed(lr=1e4, grad_clip=0.0, optimizer="sgd")
+    tame = changed(lr=1e-2, grad_clip=0.0, optimizer="sgd")
+    bad, good = ensemble.train([wild, tame], CORPUS, EAGER)
+    assert bad.status == "diverged"
+    assert bad.message == train.train(wild, CORPUS, EAGER).message
+    assert math.isnan(bad.loss)
+    assert good.loss == pytest.approx(train.train(tame, CORPUS, EAGER).loss, abs=1e-4)
+
+
+@pytest.mark.skipif(not train.has_compiler(), reason="no C++ compiler")
+def test_compiled_equals_eager():
+    specs = [changed(seed=1), changed(parametrization="standard", base_d_model=8)]
+    for config, tolerance in ((replace(EAGER, compile=True), 1e-4), (replace(EAGER, precision="bf16"), 0.02)):
+        for a, b in zip(ensemble.train(specs, CORPUS, config), ensemble.train(specs, CORPUS, EAGER), strict=True):
+            assert a.loss == pytest.approx(b.loss, abs=tolerance)  # bf16 has 8 bits: each step errs by 0.4 %
+
+
+def test_groups_hold_what_can_be_stacked():
+    alone = [changed(dropout=0.1), changed(dropout=0.1, seed=4), changed(**LSTM), changed(**LSTM, seed=4)]
+    other_shapes = [changed(d_model=64), changed(n_layer=2), changed(batch_tokens=256), changed(tokens=25_600, lr=1e-3)]
+    found = ensemble.groups([*MIXED, *alone, *other_shapes])
+    assert [set(g) for g in found if len(g) > 1] == [set(MIXED)]
+    assert {g[0] for g in found if len(g) == 1} == {*alone, *other_shapes}
+    cost = [sum(ensemble.counting.flops(s.model, s.train.tokens) for s in g) for g in found]
+    assert cost == sorted(cost, reverse=True)
+    assert [len(g) for g in ensemble.groups(MIXED, most=3)] == [3, 3, 2]
+
+
+def test_what_cannot_be_stacked_is_refused():
+    with pytest.raises(ValueError, match=r"not of one shape.*ensemble\.groups"):
+        ensemble.train([SPEC, changed(d_model=64)], CORPUS)
+    with pytest.raises(ValueError, match="not of one shape"):
+        ensemble.train([changed(seed=1, tokens=2560), SPEC], CORPUS)
+
+
+def test_a_stack_of_one_is_the_plain_trainer():
+    (run,) = ensemble.train([SPEC], CORPUS, EAGER)
+    assert run.loss == train.train(SPEC, CORPUS, EAGER).loss
+    assert "together" not in run.provenance["runtime"]
+
+
+def test_big_batches_do_not_need_company():
+    assert ensemble.pays_off(changed(batch_tokens=12_800)) == (
+        ensemble.TOGETHER_CUDA if torch.cuda.is_available() else 1
+    )
+    assert ensemble.pays_off(SPEC) > 1
+
+
+def test_each_lane_reads_its_own_order():
+    stack = ensemble.Stack([changed(seed=1), changed(seed=2)], CORPUS, EAGER)
+    x, y = stack.batch(5)
+    for lane, loop in enumerate(stack.loops):
+        expected = loop.batches[5]
+        assert np.array_equal(x[lane], expected[0])
+        assert np.array_equal(y[lane], expected[1])
