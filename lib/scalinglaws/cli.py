@@ -9,26 +9,37 @@ import argparse
 import math
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from scalinglaws.config import RunSpec, from_json, to_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalinglaws.runs import Run
 
 CHECKPOINT_SECONDS = 5.0  # what a kill may cost
+# Laws of a loss that `fit` offers, with the name in `laws.LAWS`; here so that --help need not load them.
+FITTED = {"kaplan": "kaplan_joint"} | {
+    name: name for name in ("chinchilla", "power", "power_floor", "rosenfeld", "gadre", "muennighoff", "broken")
+}
+PUBLISHED = "besiroglu2024"
 
 EXAMPLES = """
 examples:
   scalinglaws spec --d-model 64 --tokens 2e6 > spec.json
   scalinglaws train spec.json --dry-run
   scalinglaws train spec.json
+  scalinglaws sweep synthetic --workers 2
+  scalinglaws fit runs.csv --report fit.html --json > fit.json
+  scalinglaws plan --flops 1e21 --law fit.json
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of a command line: 0 done, 1 the run diverged, 2 something to mend, 130 stopped by Ctrl-C."""
+    """Exit code of a command line: 0 done, 1 a run came to nothing, 2 something to mend, 130 stopped by Ctrl-C."""
     try:
         args = _parser().parse_args(argv)
         return args.command(args)
@@ -56,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_train, _add_spec):
+    for add in (_add_train, _add_sweep, _add_spec, _add_fit, _add_plan):
         add(commands)
     return parser
 
@@ -67,6 +78,14 @@ def _add_train(commands) -> None:
     parser = commands.add_parser("train", help=what, description=what)
     parser.add_argument("spec", type=Path, metavar="SPEC.json", help="what to train; 'scalinglaws spec' makes one")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="run store (default: runs)")
+    _add_runtime(parser)
+    parser.add_argument("--json", action="store_true", help="print the row of the run table as one JSON object")
+    parser.add_argument("--dry-run", action="store_true", help="print N, D and C; train and store nothing")
+    parser.set_defaults(command=_train)
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Declare how runs are executed."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a CUDA GPU if any")
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU, fp32 on a CPU"
@@ -74,9 +93,6 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--compile", action=argparse.BooleanOptionalAction, help="compile the step (default: if the run is long)"
     )
-    parser.add_argument("--json", action="store_true", help="print the row of the run table as one JSON object")
-    parser.add_argument("--dry-run", action="store_true", help="print N, D and C; train and store nothing")
-    parser.set_defaults(command=_train)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -142,6 +158,114 @@ def _checkpoint(spec: RunSpec, args: argparse.Namespace) -> Path:
     return args.out / f"{spec.hash}.ckpt.npz"
 
 
+def _add_sweep(commands) -> None:
+    """Declare ``scalinglaws sweep``."""
+    what = "train the runs of a sweep that are not stored yet; stop it and call it again as you like"
+    parser = commands.add_parser("sweep", help=what, description=what)
+    parser.add_argument("name", metavar="NAME|FILE.py", help="a file of sweeps/, or one with specs() -> list[RunSpec]")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="run store (default: runs/NAME)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the run table of the whole sweep")
+    parser.add_argument("--json", action="store_true", help="print the run table as one JSON list, a row for each run")
+    parser.add_argument("--dry-run", action="store_true", help="print N, D, C and estimated seconds; train nothing")
+    parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes of one thread (default: 1)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="train on the workers of a Dask scheduler: tcp://HOST:8786")
+    parser.add_argument("--part", type=_part, metavar="I/K", help="only share I of K, from 0: for arrays of jobs")
+    _add_runtime(parser)
+    parser.set_defaults(command=_sweep)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """Train what is missing of a sweep and print what there is."""
+    from scalinglaws import sweep
+
+    specs = sweep.load(args.name)
+    if args.part:
+        specs = sweep.part(specs, *args.part)
+    out = args.out or Path("runs", Path(args.name).stem)
+    if args.dry_run:
+        plan = sweep.plan(specs, out)
+        print(plan.to_json(orient="records") if args.json else _plan_in_words(plan, args.workers))
+        return 0
+    table = _run_sweep(specs, out, args)
+    try:
+        if args.csv:
+            from scalinglaws.runs import write_csv
+
+            write_csv(table, args.csv)
+    finally:  # a disk that has filled up costs the file, not the numbers
+        print(table.to_json(orient="records", double_precision=15) if args.json else _table_in_words(table, out))
+    return 1 if (table["status"] == "failed").any() else 0
+
+
+def _run_sweep(specs: list[RunSpec], out: Path, args: argparse.Namespace) -> "pd.DataFrame":
+    """Train the missing runs on the engine that the arguments name."""
+    from scalinglaws import sweep
+
+    try:
+        from scalinglaws import train
+    except ModuleNotFoundError as error:
+        raise ValueError(f"training needs {error.name}: pip install -e '.[train]' in the checkout") from error
+    runtime = train.Runtime(device=args.device, precision=args.precision, compile=args.compile)
+    try:
+        with warnings.catch_warnings(), _engine(args) as engine:
+            warnings.showwarning = lambda message, *_, **__: _say(message)
+            return sweep.run(specs, out, engine=engine, runtime=runtime, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; what was finished is in {out}, the same command trains the rest") from None
+
+
+def _engine(args: argparse.Namespace) -> AbstractContextManager:
+    """Where the jobs of a sweep run."""
+    from scalinglaws import sweep
+
+    if args.dask is None:
+        return sweep.Processes(args.workers) if args.workers != 1 else nullcontext()
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--dask needs {error.name}: pip install -e '.[distributed]' in the checkout") from error
+    return Client(args.dask, set_as_default=False)
+
+
+def _workers(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give a whole number, at least 1")
+    return int(text)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Index and number of shares."""
+    index, _, of = text.partition("/")
+    if not (index.isdecimal() and of.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; give one such as 0/16, the first of sixteen")
+    return int(index), int(of)
+
+
+def _plan_in_words(plan: "pd.DataFrame", workers: int) -> str:
+    """The plan of a sweep as a table with its sums."""
+    formats = {"n_params_nonemb": "{:,}", "tokens": "{:,}", "flops": "{:.3g}", "seconds": "{:.1f}"}
+    words = plan.assign(**{column: plan[column].map(form.format) for column, form in formats.items()})
+    shown = words.to_string(index=False)
+    total = (plan["flops"] * plan["runs"]).sum()
+    seconds = plan["seconds"].sum() / workers
+    return (
+        f"{shown}\n{plan['runs'].sum()} runs, {plan['missing'].sum()} of them missing; C {total:.3g} FLOPs in all; "
+        f"about {seconds:,.0f} s on {workers} worker{'s' * (workers > 1)}"
+    )
+
+
+def _table_in_words(table: "pd.DataFrame", out: Path) -> str:
+    """A finished sweep in words."""
+    counts = ", ".join(f"{(table['status'] == status).sum()} {status}" for status in ("ok", "diverged", "failed"))
+    failed = table[table["status"] == "failed"]
+    lines = [f"failed {row.hash}: {row.message}" for row in failed.itertuples()]
+    ok = table[table["status"] == "ok"]
+    best = f"{ok['loss'].min():.4f} to {ok['loss'].max():.4f} nats/token" if len(ok) else "none"
+    lines += [f"runs   {len(table)}: {counts}", f"loss   {best}", f"time   {table['seconds'].sum():,.1f} s of training"]
+    return "\n".join([*lines, f"files  {out}"])
+
+
 def _add_spec(commands) -> None:
     """Declare ``scalinglaws spec``."""
     what = "print a spec made by one of the book's recipes"
@@ -166,6 +290,224 @@ def _spec(args: argparse.Namespace) -> int:
     made_by = {"text": recipe.TEXT, "synthetic": recipe.SYNTHETIC}[args.recipe]
     print(to_json(made_by.spec(args.d_model, args.tokens, n_layer=args.n_layer, seed=args.seed), indent=1))
     return 0
+
+
+def _add_fit(commands) -> None:
+    """Declare ``scalinglaws fit``."""
+    what = "fit a scaling law to a table of runs; no starting values are asked for"
+    parser = commands.add_parser("fit", help=what, description=what)
+    parser.add_argument(
+        "runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them) and loss, a run a line"
+    )
+    parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
+    parser.add_argument(
+        "--approach",
+        choices=("1", "2", "3", "vp"),
+        default="3",
+        help="1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection",
+    )
+    for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss in nats per token")):
+        parser.add_argument(f"--{letter}", metavar="COLUMN", help=f"column of {meaning} (default: guessed, and said)")
+    parser.add_argument("--U", metavar="COLUMN", help="column of unique tokens, for muennighoff")
+    parser.add_argument("--x", metavar="COLUMN", help="column of the variable of power, power_floor and broken")
+    parser.add_argument("--cluster", metavar="COLUMN", help="runs with the same label share their noise, or a curve")
+    parser.add_argument("--drop-highest", type=_count, default=0, metavar="K", help="leave out the K highest losses")
+    parser.add_argument("--residual", choices=("log", "raw"), default="log", help="fit ln L (default), or L itself")
+    parser.add_argument(
+        "--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by the noise)"
+    )
+    parser.add_argument("--bootstrap", type=_count, metavar="B", help="refits for 95%% intervals (default: 999)")
+    parser.add_argument("--seed", type=_count, default=0, help="of the refits (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, in full precision")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="also write a page with figures")
+    parser.set_defaults(command=_fit)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    """Fit a law to a table and print the result; 1 when the points do not determine it."""
+    _refuse_idle_options(args)
+    from scalinglaws import points, report
+    from scalinglaws.laws import LAWS
+    from scalinglaws.runs import atomically
+
+    law = FITTED[args.law]
+    given = points.read(
+        args.runs,
+        needs=("C", "N", "D") if args.approach in "12" else LAWS[law].variables,
+        named={letter: getattr(args, letter) for letter in "NDCLUx" if getattr(args, letter)},
+        label=args.cluster,
+        drop_highest=args.drop_highest,
+    )
+    try:
+        made = report.make(
+            given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
+            seed=args.seed,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{args.runs}: {error}") from error
+    for note in (*given.notes, *made.notes):  # said once there is a result: an error is one line
+        _say(note)
+    try:
+        if args.report:
+            from scalinglaws.page import html
+
+            atomically(args.report, lambda tmp: tmp.write_text(html(made), encoding="utf-8"))
+            _say(f"wrote {args.report}")
+    finally:  # a disk that is full costs the page, not the numbers
+        print(_json(made.record()) if args.json else made.text())
+    return 0 if made.usable else 1
+
+
+def _refuse_idle_options(args: argparse.Namespace) -> None:
+    """No option without effect."""
+    if args.approach != "3":
+        if args.law != "chinchilla":
+            raise ValueError(f"--approach {args.approach} is of the law chinchilla; leave --law {args.law} out")
+        if args.delta is not None or args.residual != "log":
+            raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
+    if args.approach in "12" and args.bootstrap:
+        raise ValueError("--bootstrap belongs to --approach 3 and vp: approaches 1 and 2 come without intervals")
+
+
+def _add_plan(commands) -> None:
+    """Declare ``scalinglaws plan``."""
+    what = "print the parameters and tokens that a law finds best for a compute budget"
+    parser = commands.add_parser("plan", help=what, description=what)
+    parser.add_argument("--flops", type=_amount, required=True, metavar="C", help="training FLOPs, such as 1e21")
+    parser.add_argument(
+        "--law",
+        default=PUBLISHED,
+        metavar="NAME|FIT.json",
+        help="what 'scalinglaws fit --json' printed, or kaplan2020, hoffmann2022 (unrounded constants), "
+        f"hoffmann2022-rounded, besiroglu2024, ... (default: {PUBLISHED})",
+    )
+    parser.add_argument(
+        "--inference-tokens",
+        type=_amount,
+        metavar="D",
+        help="tokens to be served: the cheapest model, training and serving, of the loss that C would buy",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, in full precision")
+    parser.set_defaults(command=_plan)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    """Print the optimum of a law for a budget."""
+    from scalinglaws import chinchilla
+
+    source, C_range = _law(args.law)
+    if C_range and args.flops > 1.001 * C_range[1]:
+        _say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
+    if args.inference_tokens is None:
+        best = chinchilla.allocate(source, args.flops)
+        more = {}
+    else:
+        best = chinchilla.allocate_for_inference(source, inference_tokens=args.inference_tokens, C=args.flops)
+        more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
+        more |= {"inference_tokens": args.inference_tokens}
+    record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
+    record |= {"law": args.law, "flops": args.flops} | more
+    print(_json(record) if args.json else _plan_text(record))
+    return 0
+
+
+def _law(name: str):
+    """The law that a name or a file of `fit` stands for, and the budgets it was fitted on, if they are known."""
+    from scalinglaws import chinchilla
+
+    if Path(name).suffix != ".json":
+        if name not in chinchilla.NAMED:
+            raise ValueError(
+                f"no law {name!r}: give one of {', '.join(chinchilla.NAMED)}, or a .json file of 'fit --json'"
+            )
+        return name, None
+    import json
+
+    try:
+        record = json.loads(Path(name).read_text(encoding="utf-8"))
+        return _from_record(record), record.get("C_range")
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}; make it with 'scalinglaws fit RUNS.csv --json'") from error
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: is no result of 'scalinglaws fit --json' ({type(error).__name__})") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _from_record(record: dict):
+    """The law in the JSON of a fit, with its parameters."""
+    import numpy as np
+
+    from scalinglaws.chinchilla import Frontier
+    from scalinglaws.laws import LAWS
+
+    if record["theta"] is None:
+        a, b, N, D = (float(record[name]) for name in ("a", "b", "N_scale", "D_scale"))
+        no = np.empty(0)
+        return Frontier(
+            source=record["law"],
+            a=a,
+            b=b,
+            N_scale=N,
+            D_scale=D,
+            C=no,
+            N=no,
+            D=no,
+            L=no,
+            budgets=(),
+            bias=None,
+            warnings=(),
+        )
+    if record["law"] not in LAWS:
+        raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+    if record["status"] not in ("ok", "at_bound"):
+        raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
+    theta = {name: float(value) for name, value in record["theta"].items()}
+    if not all(map(math.isfinite, theta.values())):
+        raise ValueError("theta is not all finite numbers")
+    return LAWS[record["law"]], theta
+
+
+def _plan_text(record: dict) -> str:
+    """A plan in words."""
+    loss = f"{record['loss']:.5g} nats/token" if math.isfinite(record["loss"]) else "not known from these optima"
+    text = f"""law    {record["law"]}
+C      {record["flops"]:.5g} FLOPs = 6 N D
+N      {record["N"]:.5g} parameters
+D      {record["D"]:.5g} tokens, {record["tokens_per_param"]:.5g} per parameter
+loss   {loss}"""
+    if "saved" in record:
+        text = text.replace(" = 6 N D", " buy the loss below when training alone counts")
+        text += f"""
+total  {record["C_train"] + record["C_inference"]:.5g} FLOPs: training {record["C_train"]:.5g}, serving {
+            record["inference_tokens"]:.5g} tokens {record["C_inference"]:.5g}; {record["saved"]:.2%} saved"""
+    return text
+
+
+def _json(record: dict) -> str:
+    """JSON text in full precision; null for what is not finite."""
+    import json
+
+    def finite(value):
+        if isinstance(value, dict):
+            return {key: finite(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(inner) for inner in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(record), allow_nan=False)
+
+
+def _count(text: str) -> int:
+    """A whole number, zero or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _threshold(text: str) -> float:
+    """A number above zero, or infinity."""
+    return math.inf if text in ("inf", "infinity") else _amount(text)
 
 
 def _amount(text: str) -> float:
