@@ -8,7 +8,7 @@ from scalinglaws.config import ModelConfig, RunSpec
 
 TRANSFORMERS = (176, 128, 64, 32, 16)  # d_model of one layer: 12 d^2 parameters
 LSTMS = (216, 156, 78, 39, 20)  # 8 d^2: the same number, within 1 % but for the smallest
-LENGTHS = tuple(2**k for k in (18, 19, 20, 21))
+LENGTHS = tuple(2**k for k in (18, 19, 20))
 LSTM_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # no width rule is claimed for it, so each size has its own best
 TRANSFORMER_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # at the base width
 

@@ -13,4 +13,5 @@ SEEDS = (0, 1, 2)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return sweep.lr_width(recipe.TEXT, WIDTHS, LRS, seeds=SEEDS, tokens=98_304, n_layer=2)
+    runs = sweep.lr_width(recipe.TEXT, WIDTHS, LRS, seeds=SEEDS, tokens=65_536, n_layer=2)
+    return [sweep.vary(spec, eval_tokens=32_768) for spec in runs]

@@ -380,7 +380,10 @@ assert not heavy, heavy
 @pytest.mark.parametrize(
     ("commands", "heavy"),
     [
-        ([["--help"], ["train", "--help"], ["spec", "--help"]], {"torch", "pandas", "numpy", "pydantic"}),
+        (
+            [["--help"], ["train", "--help"], ["spec", "--help"], ["fit", "--help"], ["plan", "--help"]],
+            {"torch", "pandas", "numpy", "pydantic"},
+        ),
         ([["spec", "--d-model", "32", "--tokens", "1e6"]], {"torch", "pandas", "numpy"}),
         ([["train", "spec.json", "--dry-run"]], {"torch"}),
     ],

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from scalinglaws.fit import Fit, FitError, Status, bootstrap, fit
+from scalinglaws.bootstrap import bootstrap
+from scalinglaws.fit import Fit, FitError, Status, fit
 from scalinglaws.laws import PowerSum, Term, chinchilla, power, power_floor
 
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
@@ -78,18 +79,6 @@ def test_replication_with_the_outliers(recovered):
     assert found.n_points == 245
     assert found.value == pytest.approx(1.8260105231e-3, rel=1e-9)
     assert found.theta["beta"] == pytest.approx(0.45305, rel=1e-5)
-
-
-def test_replication_of_the_intervals(recovered):
-    """Standard errors of Besiroglu et al. 2024 from 4000 resamples; ours from 1000 have 3-5 % of Monte Carlo noise."""
-    cloud = bootstrap(fit(chinchilla, **without_outliers(recovered), delta=1e-3), n=1000, seed=0)
-    spread = {name: values.std(ddof=1) for name, values in cloud.theta.items()}
-    assert spread["alpha"] == pytest.approx(0.01540, rel=0.15)
-    assert spread["beta"] == pytest.approx(0.02060, rel=0.15)
-    assert spread["E"] == pytest.approx(0.02566, rel=0.15)
-    a = chinchilla.optimum_exponents(cloud.theta)[0]
-    assert a.mean() == pytest.approx(0.513, abs=0.003)
-    assert a.std(ddof=1) == pytest.approx(0.0200, rel=0.15)
 
 
 @pytest.mark.parametrize("width", [2, 4, 8, 16, 100])
@@ -325,7 +314,7 @@ def test_bad_points_are_refused_by_name(points, message):
     ("options", "message"),
     [
         ({"D": None}, "law of N, D; got N: pass N=..., D=..."),
-        ({"x": [1.0]}, "law of N, D; got x, N, D"),
+        ({"x": [1.0]}, "law of N, D; got N, D, x"),
         ({"residual": "relative"}, "choose one of log, raw"),
         ({"delta": 0.0}, "delta is 0; it must be positive"),
         ({"delta": math.nan}, "delta is nan"),
@@ -410,65 +399,14 @@ def test_correlations_are_those_of_the_curvature():
     assert len(found.correlations) == 10
 
 
-@pytest.mark.parametrize("clusters", [None, np.arange(36) % 9])
-def test_refits_are_fits_of_the_resampled_points(clusters):
-    points = noisy(2)
-    found = fit(chinchilla, **points)
-    cloud = bootstrap(found, n=5, seed=7, clusters=clusters)
-    label = np.arange(36) if clusters is None else clusters
-    assert cloud.n_clusters == label.max() + 1
-    assert cloud.settled == 1
-    for i, drawn in enumerate(np.random.default_rng(7).integers(cloud.n_clusters, size=(5, cloud.n_clusters))):
-        rows = np.concatenate([np.flatnonzero(label == k) for k in drawn])
-        alone = fit(chinchilla, **{name: column[rows] for name, column in points.items()}, delta=found.delta)
-        assert {name: values[i] for name, values in cloud.theta.items()} == pytest.approx(alone.theta, rel=1e-9)
-
-
-def test_points_that_share_their_noise_need_clusters():
-    """Three readings per run, all with the run's own error: rows pretend to three times the evidence."""
-    N, D = (np.repeat(column, 3) for column in grid())
-    noise = 0.005 * np.repeat(np.random.default_rng(0).normal(size=36), 3)
-    found = fit(chinchilla, N=N, D=D, L=chinchilla.value(TRUTH, N, D) * np.exp(noise))
-    rows = bootstrap(found, n=300, seed=0).theta["alpha"].std()
-    runs = bootstrap(found, n=300, seed=0, clusters=np.repeat(np.arange(36), 3)).theta["alpha"].std()
-    assert runs / rows == pytest.approx(np.sqrt(3), rel=0.25)  # 300 resamples leave 4 % on each spread
-
-
-def test_intervals_of_anything():
-    cloud = bootstrap(fit(chinchilla, **noisy(0)), n=200, seed=0)
-    low, high = cloud.interval(lambda theta: theta["alpha"])
-    assert (low, high) == pytest.approx(np.quantile(cloud.theta["alpha"], [0.025, 0.975]))
-    assert cloud.attach().intervals["alpha"] == pytest.approx((low, high))
-    narrow = cloud.attach(level=0.5)
-    assert narrow.level == 0.5
-    assert low < narrow.intervals["alpha"][0] < narrow.intervals["alpha"][1] < high
-    band = cloud.interval(lambda theta: chinchilla.value(theta, 1e9, [1e9, 1e10, 1e11]))
-    assert band[0].shape == band[1].shape == (3,)
-    N_low, N_high = cloud.interval(lambda theta: chinchilla.optimum(theta, 1e21)[0])
-    assert N_low < chinchilla.optimum(cloud.fit.theta, 1e21)[0] < N_high
-    with pytest.raises(ValueError, match="level is 95"):
-        cloud.interval(lambda theta: theta["alpha"], level=95)
-
-
-def test_intervals_hold_as_often_as_they_say():
-    """100 simulations: a correct 95 % interval holds 88 or more of them with probability 0.998."""
-    x = np.tile(np.geomspace(1e4, 1e8, 10), 3)
+def test_a_million_rows_are_fitted_as_a_hundred_thousand_are():
+    """More points than are searched: a sample finds the region, all points the optimum. Here 40 000, for time."""
     rng = np.random.default_rng(0)
-    held = 0
-    for seed in range(100):
-        found = fit(power_floor, x=x, L=(2 + 50 * x**-0.4) * np.exp(0.01 * rng.normal(size=30)))
-        low, high = bootstrap(found, n=199, seed=seed).attach().intervals["alpha"]
-        held += low < 0.4 < high
-    assert 88 <= held < 100
-
-
-@pytest.mark.parametrize(
-    ("clusters", "error", "message"),
-    [
-        (np.arange(35), ValueError, "one label for each of 36 points"),
-        (np.arange(36) % 5, FitError, "5 clusters cannot tell the spread of 5 parameters"),
-    ],
-)
-def test_bad_clusters_are_refused(clusters, error, message):
-    with pytest.raises(error, match=message):
-        bootstrap(fit(chinchilla, **noisy(0)), seed=0, clusters=clusters)
+    N, D = np.exp(rng.uniform(np.log(1e6), np.log(1e9), 40_000)), np.exp(rng.uniform(np.log(1e8), np.log(1e11), 40_000))
+    L = chinchilla.value(TRUTH, N, D) * np.exp(0.005 * rng.normal(size=N.size))
+    found = fit(chinchilla, N=N, D=D, L=L)
+    assert found.status is Status.OK
+    assert found.n_points == 40_000
+    assert found.theta["alpha"] == pytest.approx(TRUTH["alpha"], abs=0.001)  # standard error 0.0001 measured
+    start = fit(chinchilla, N=N[:500], D=D[:500], L=L[:500]).theta["alpha"]
+    assert found.theta["alpha"] != start

@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from scalinglaws import plots
-from scalinglaws.fit import bootstrap, fit
+from scalinglaws.bootstrap import bootstrap
+from scalinglaws.fit import fit
 from scalinglaws.laws import chinchilla, power, power_floor
 
 x = np.geomspace(1e4, 1e8, 10)

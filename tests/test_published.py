@@ -1,6 +1,10 @@
 """The table of published figures: every row has a source, and every derived figure recomputes."""
 
+import hashlib
+import json
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +116,142 @@ def test_missing_data_folder_is_explained(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "__file__", str(tmp_path / "lib" / "scalinglaws" / "published.py"))
     with pytest.raises(FileNotFoundError, match="install the package from a checkout"):
         published.table()
+
+
+# Data sets.
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """An empty mirror, an empty cache, and no network; returns the mirror."""
+
+    def unreachable(*args, **kwargs):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(published.pooch, "retrieve", unreachable)
+    monkeypatch.setenv("SCALINGLAWS_DATASETS", str(tmp_path))
+    return tmp_path
+
+
+def pin(monkeypatch, mirror, name, files):
+    """Put files of our own in the mirror, and let a data set consist of them."""
+    for file, text in files.items():
+        (mirror / file).parent.mkdir(exist_ok=True)
+        (mirror / file).write_text(text)
+    hashes = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in files.items()}
+    changed = replace(published.DATASETS[name], hashes=hashes)
+    monkeypatch.setattr(published, "DATASETS", {**published.DATASETS, name: changed})
+
+
+def mirrored(name):
+    """A data set from the mirror of this machine, with no download."""
+    folder = os.environ.get("SCALINGLAWS_DATASETS")
+    file = next(iter(published.DATASETS[name].checksums()))
+    if folder is None or not Path(folder, file).exists():
+        pytest.skip(f"SCALINGLAWS_DATASETS has no {file}: it is never downloaded by a test")
+    return published.dataset(name)
+
+
+@pytest.mark.parametrize("found", published.DATASETS.values(), ids=lambda found: found.name)
+def test_datasets_are_pinned_and_cited(found):
+    assert re.search(r"/[0-9a-f]{40}/", found.address + "/")
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found.checksums().values())
+    assert found.paper in KEYS
+    assert found.license
+    assert not any(file.endswith((".pkl", ".pickle", ".npy", ".xz")) for file in found.checksums())
+
+
+def test_gadre_has_104_models():
+    assert len(published.DATASETS["gadre-2024"].checksums()) == 104
+
+
+def test_epoch_dataset():
+    frame = mirrored("epoch-chinchilla")
+    assert len(frame) == 245
+    assert frame.attrs["paper"] == "besiroglu2024chinchilla"
+    assert (frame["C"] == frame["Training FLOP"]).all()
+    assert (6 * frame["N"] * frame["D"]).to_numpy() == pytest.approx(frame["C"].to_numpy(), rel=1e-15)
+    assert frame["L"].sort_values().iloc[-5:].min() > 3.2  # the five that Besiroglu et al. drop
+
+
+def test_gadre_dataset_follows_the_law_fitted_to_it():
+    """The fitted laws of the paper's own code, row G06, at 1.4B parameters and 640 tokens each: within 1 %."""
+    frame = mirrored("gadre-2024").set_index("model").loc["rpj-open_lm_1b-32.0"]
+    exponent, E = v("G06", "redpajama_exponent"), v("G06", "redpajama_E")
+    M = frame["tokens_per_param"]
+    L = E + 166.21 * frame["N"] ** exponent + 366.69 * 6 ** (exponent / 2) * (M * frame["N"]) ** exponent
+    assert v("G03") / 100 == pytest.approx(abs(L / frame["L"] - 1), abs=1e-3)
+
+
+def test_nanochat_dataset_is_the_published_row():
+    frame = mirrored("nanochat-isoflop")
+    for id, counting in (("N01", "matrices and head"), ("N02", "all"), ("N03", "matrices")):
+        rows = frame[frame["counting"] == counting].set_index("C")
+        for C, name in ((1e18, "1e18"), (2e18, "2e18"), (5e18, "5e18"), (1e19, "1e19")):
+            assert rows.loc[C, ["N", "D"]].tolist() == [v(id, f"N_{name}"), v(id, f"D_{name}")]
+
+
+def test_the_mirror_serves_what_it_holds(offline, monkeypatch):
+    text = "Model Size,Training FLOP,loss,x\n1e6,1.2e14,4.0,7\n2e6,1.2e14,3.5,8\n"
+    pin(monkeypatch, offline, "epoch-chinchilla", {"epoch-chinchilla.csv": text})
+    frame = published.dataset("epoch-chinchilla")
+    assert frame.columns.tolist() == ["N", "D", "C", "L", "Model Size", "Training FLOP", "loss", "x"]
+    assert frame["D"].tolist() == [2e7, 1e7]
+    assert frame.attrs["license"].startswith("none stated")
+
+
+def test_models_of_gadre_are_read_from_json(offline, monkeypatch):
+    def run(name, N, L):
+        results = [{"loss": L + 1, "val_data": ["a/openlm/0.tar"]}, {"loss": L, "val_data": ["a/c4_val/0.tar"]}]
+        sizes = {"params": N, "params_no_embed": N // 2, "tokens": 20 * N}
+        return {
+            f"gadre-2024/{name}.json": json.dumps({"dataset_name": "c4", "hyperparameters": sizes, "results": results})
+        }
+
+    pin(monkeypatch, offline, "gadre-2024", run("large", 2000, 3.0) | run("small", 1000, 4.0))
+    frame = published.dataset("gadre-2024")
+    assert frame["model"].tolist() == ["small", "large"]
+    expected = {"N": 1000, "D": 20_000, "C": 1.2e8, "L": 4.0, "n_params_nonemb": 500, "tokens_per_param": 20.0}
+    assert frame.loc[0, list(expected)].tolist() == list(expected.values())
+    assert frame["loss_openlm"].tolist() == [5.0, 4.0]
+
+
+def test_another_file_than_the_pinned_one_is_refused(offline):
+    (offline / "epoch-chinchilla.csv").write_text("Model Size,Training FLOP,loss\n1,2,3\n")
+    with pytest.raises(ValueError, match=r"not the file that epoch-chinchilla was pinned to .* replace it"):
+        published.dataset("epoch-chinchilla")
+
+
+@pytest.mark.parametrize("name", published.DATASETS)
+def test_neither_mirror_nor_network_is_one_line(offline, name):
+    with pytest.raises(published.DatasetUnavailable) as caught:
+        published.dataset(name)
+    assert "\n" not in str(caught.value)
+    for words in (f"dataset('{name}')", "SCALINGLAWS_DATASETS", "ConnectionError"):
+        assert words in str(caught.value)
+
+
+def test_a_download_is_pinned_cached_and_silent(monkeypatch, tmp_path, capsys):
+    text = "Model Size,Training FLOP,loss\n1e6,1.2e14,4.0\n"
+    pin(monkeypatch, tmp_path, "epoch-chinchilla", {"epoch-chinchilla.csv": text})
+    monkeypatch.delenv("SCALINGLAWS_DATASETS", raising=False)
+    monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    def downloader(url, target, pooch):
+        asked.append(url)
+        Path(target).write_text(text)
+
+    monkeypatch.setattr(published.pooch.core, "choose_downloader", lambda url, **options: downloader)
+    assert published.dataset("epoch-chinchilla").equals(published.dataset("epoch-chinchilla"))
+    (url,) = asked
+    assert url.endswith("/92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_unknown_dataset_names_those_there_are():
+    with pytest.raises(ValueError, match=r"no data set 'porian'; choose one of epoch-chinchilla, gadre-2024"):
+        published.dataset("porian")
 
 
 # Recomputation. Unless a comment says otherwise the tolerance is half a unit of the last printed digit.

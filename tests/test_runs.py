@@ -342,6 +342,20 @@ def test_a_csv_file_keeps_types_and_values(tmp_path, suffix):
     pd.testing.assert_frame_equal(runs.read_csv(path)[whole], df[whole])
 
 
+def test_curves_come_back_from_their_file(tmp_path):
+    steps = np.arange(1, 301)
+    curve = {"tokens": 512 * steps, "train_loss": 1 / steps, "eval_tokens": np.array([512 * 300])}
+    long = replace(RUN, curve=curve | {"eval_loss": np.array([0.5]), "eval_se": np.array([0.01])})
+    df = runs.curves([long, other(1, long), replace(other(2), curve={})], points=100)
+    train = df[(df["hash"] == long.spec.hash) & (df["kind"] == "train")]
+    assert train["tokens"].tolist() == (512 * 3 * np.arange(1, 101)).tolist()
+    assert train["loss"].to_numpy() == pytest.approx((1 / steps).reshape(100, 3).mean(axis=1))
+    assert df[df["kind"] == "eval"].iloc[0][["tokens", "loss", "loss_se"]].tolist() == [512 * 300, 0.5, 0.01]
+    assert set(df["hash"]) == {long.spec.hash, other(1).spec.hash}
+    runs.write_curves(df, tmp_path / "curves.npz")
+    pd.testing.assert_frame_equal(runs.read_curves(tmp_path / "curves.npz"), df, rtol=1e-7, check_dtype=False)
+
+
 TEXTS = ["1234e5678901", "000000000001", "123456789012", "True"]
 
 

@@ -1,35 +1,26 @@
 """Stored sweeps are what their files in sweeps/ say, and a sample of them comes out again."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-from scalinglaws import runs, train
+from scalinglaws import runs, sweep, train
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.py"))
 
 
-def specs_of(path: Path) -> dict:
-    """Every spec of a sweep by its hash."""
-    spec = importlib.util.spec_from_file_location(f"sweep_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {spec.hash: spec for trunk in module.trunks() for spec in trunk}
-
-
 @pytest.fixture(params=SWEEPS, ids=lambda path: path.stem)
-def sweep(request):
-    return specs_of(request.param), runs.stored(request.param.stem)
+def stored(request):
+    return {spec.hash: spec for spec in sweep.load(request.param.stem)}, runs.stored(request.param.stem)
 
 
 def test_every_table_has_its_sweep():
     assert {p.stem for p in (ROOT / "data" / "runs").glob("*.csv")} == {p.stem for p in SWEEPS}
 
 
-def test_the_rows_are_the_sweeps_runs(sweep):
-    specs, table = sweep
+def test_the_rows_are_the_sweeps_runs(stored):
+    specs, table = stored
     assert list(table["hash"]) == list(specs)
     for row in table.itertuples():
         spec = specs[row.hash]
@@ -38,19 +29,19 @@ def test_the_rows_are_the_sweeps_runs(sweep):
         assert all(getattr(row, name) == pytest.approx(sizes[name]) for name in sizes)
 
 
-def test_the_rows_say_where_they_come_from(sweep):
-    _, table = sweep
+def test_the_rows_say_where_they_come_from(stored):
+    _, table = stored
     for column in ("commit", "versions", "device", "runtime", "fingerprint", "time"):
         assert (table[column].str.len() > 0).all(), column
     assert not table["commit"].str.contains("+", regex=False).any(), "trained from a tree with changes"
     assert (table["seconds"] > 0).all()
 
 
-def test_a_run_comes_out_again(sweep):
+def test_a_run_comes_out_again(stored):
     """The cheapest runs, one of each seed. The order of operations differs between processors and library versions,
     and training amplifies the last bit until it is as good as another seed: elsewhere the scatter of the seeds decides.
     """
-    specs, table = sweep
+    specs, table = stored
     cheapest = table[table["flops"] == table["flops"].min()]
     scatter = table.groupby(["d_model", "tokens"])["loss"].std().max()
     for row in cheapest.itertuples():

@@ -40,8 +40,8 @@ def specs():
     return [sweep.vary(spec, eval_tokens=512) for spec in grid + schedules + constant]
 """
 N_RUNS = 21  # one belongs to two designs
-# What may differ between two trainings of the same spec on the same machine.
-CLOCK = ["seconds", "tokens_per_second", "time"]
+# What may differ between two trainings of the same spec on the same machine: times, and the tree they were made from.
+CLOCK = ["seconds", "tokens_per_second", "time", "commit"]
 
 
 @pytest.fixture(autouse=True)

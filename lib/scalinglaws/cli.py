@@ -107,7 +107,9 @@ def _train(args: argparse.Namespace) -> int:
     path = args.out / f"{spec.hash}.json"
     is_new = bool(store.missing([spec]))
     if is_new:
-        run = _new_run(spec, args)
+        run, rank = _new_run(spec, args)
+        if rank > 0:
+            return 0  # one of several processes that trained one model: the first one stores it and speaks
     else:
         run = store.read(spec)
         _say(f"run {spec.hash} was not trained again: it is in {args.out}; delete {path} to repeat it")
@@ -120,8 +122,8 @@ def _train(args: argparse.Namespace) -> int:
     return 0 if run.status == "ok" else 1
 
 
-def _new_run(spec: RunSpec, args: argparse.Namespace) -> "Run":
-    """Train a spec, from its checkpoint where there is one."""
+def _new_run(spec: RunSpec, args: argparse.Namespace) -> "tuple[Run, int]":
+    """Train a spec, from its checkpoint where there is one; also the number of this process under torchrun, or 0."""
     try:
         from scalinglaws import train
     except ModuleNotFoundError as error:
@@ -139,14 +141,16 @@ def _new_run(spec: RunSpec, args: argparse.Namespace) -> "Run":
         _say(warning.message)
     checkpoint = _checkpoint(spec, args)
     try:
-        return train.train(
-            spec,
-            corpus,
-            train.Runtime(device=args.device, precision=args.precision, compile=args.compile),
-            checkpoint=checkpoint,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-            progress=sys.stderr.isatty(),
-        )
+        with train.process_group() as (rank, _):
+            run = train.train(
+                spec,
+                corpus,
+                train.Runtime(device=args.device, precision=args.precision, compile=args.compile),
+                checkpoint=checkpoint,
+                checkpoint_seconds=CHECKPOINT_SECONDS,
+                progress=sys.stderr.isatty() and rank == 0,
+            )
+        return run, rank
     except KeyboardInterrupt:
         if checkpoint.exists():
             raise KeyboardInterrupt(f"stopped; the same command goes on from {checkpoint}") from None
@@ -164,7 +168,7 @@ def _add_sweep(commands) -> None:
     parser = commands.add_parser("sweep", help=what, description=what)
     parser.add_argument("name", metavar="NAME|FILE.py", help="a file of sweeps/, or one with specs() -> list[RunSpec]")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="run store (default: runs/NAME)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the run table of the whole sweep")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the run table, and the curves beside it (.npz)")
     parser.add_argument("--json", action="store_true", help="print the run table as one JSON list, a row for each run")
     parser.add_argument("--dry-run", action="store_true", help="print N, D, C and estimated seconds; train nothing")
     parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes of one thread (default: 1)")
@@ -189,9 +193,12 @@ def _sweep(args: argparse.Namespace) -> int:
     table = _run_sweep(specs, out, args)
     try:
         if args.csv:
-            from scalinglaws.runs import write_csv
+            from scalinglaws import runs
 
-            write_csv(table, args.csv)
+            runs.write_csv(table, args.csv)
+            runs.write_curves(
+                runs.curves(runs.RunStore(out).read(name) for name in table["hash"]), args.csv.with_suffix(".npz")
+            )
     finally:  # a disk that has filled up costs the file, not the numbers
         print(table.to_json(orient="records", double_precision=15) if args.json else _table_in_words(table, out))
     return 1 if (table["status"] == "failed").any() else 0

@@ -1,4 +1,4 @@
-"""One robust fitter for every law, the `Fit` that it returns, and bootstrap intervals.
+"""One robust fitter for every law, and the `Fit` that it returns.
 
 The method, for any law: count variables and loss in their geometric means, so that scales do not trade off against
 exponents; start from the law's own starting points; minimize by Newton's method with the exact Hessian; believe the
@@ -9,7 +9,7 @@ integer weights on the same points.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from itertools import combinations
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws import LAWS, Law
 
-__all__ = ["Bootstrap", "Fit", "FitError", "Status", "bootstrap", "fit"]
+__all__ = ["Fit", "FitError", "Problem", "Status", "checked_column", "fit", "newton"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,6 +35,7 @@ MIN_OFF_LINE = 0.01  # in logarithms: a smaller change of one variable moves the
 MAX_STEPS = 200  # of Newton's method; some 10 are usual, 100 where the points hardly determine the law
 CERTIFIED = 1e3  # times what the optimizer aims at, so 1e-9 standard errors
 WIDE_DELTAS = (3e-2, 5e-3)  # in log loss; each optimum is the start for the next, narrower threshold
+MANY_POINTS = 20_000  # beyond, a sample of as many finds the region of the optimum, and all points the optimum
 
 
 class FitError(ValueError):
@@ -97,9 +98,9 @@ class Fit:
             raise FitError(f"{self.law.name}: {self.message}")
         return self
 
-    def predict(self, *, x: ArrayLike | None = None, N: ArrayLike | None = None, D: ArrayLike | None = None) -> Array:
-        """Return the loss at new values of the law's variables, counted as the fitted points were."""
-        return self.law.value(self.theta, *_by_letter(self.law, {"x": x, "N": N, "D": D}).values())
+    def predict(self, **variables: ArrayLike | None) -> Array:
+        """Return the loss at new values of the law's variables by letter, counted as the fitted points were."""
+        return self.law.value(self.theta, *_by_letter(self.law, variables).values())
 
     def allocate(self, C: ArrayLike, *, k: float = 6.0) -> tuple[Array, Array]:
         """Return the compute-optimal N and D for C = k N D training FLOPs, see `laws.PowerSum.optimum`."""
@@ -159,11 +160,9 @@ def fit(
     law: Law,
     *,
     L: ArrayLike,
-    x: ArrayLike | None = None,
-    N: ArrayLike | None = None,
-    D: ArrayLike | None = None,
     residual: Residual = "log",
     delta: float | None = None,
+    **variables: ArrayLike | None,
 ) -> Fit:
     """Return the best fit of ``law`` to the points; no starting values are needed.
 
@@ -172,15 +171,16 @@ def fit(
     law : Law
         Such as `laws.chinchilla`.
     L : array_like [n]
-        Loss, nats per token.
-    x, N, D : array_like [n]
-        The variables of the law, those and no others; parameters and tokens in the counting of your choice.
+        What the law predicts: loss in nats per token, for most.
     residual : str
         "log": relative errors count; "raw": errors in the unit of the loss.
     delta : float, optional
         Huber's threshold, in the unit of a residual. Left out it is 1.345 robust standard deviations of the residuals:
         nearly as sharp as least squares where noise is Gaussian, and hard of hearing for outliers. ``math.inf`` is
         least squares. Hoffmann et al. 2022 used 1e-3, which on their runs is close to least absolute deviations.
+    **variables : array_like [n]
+        The variables of the law by letter (N, D, C, S, B, U, x), those and no others; parameters and tokens in the
+        counting of your choice.
 
     Returns
     -------
@@ -199,29 +199,42 @@ def fit(
         raise ValueError(f"residual is {residual!r}; choose one of {', '.join(get_args(Residual))}")
     if delta is not None and not delta > 0:
         raise ValueError(f"delta is {delta:.4g}; it must be positive, or math.inf for least squares")
-    given, losses = _checked_points(law, _by_letter(law, {"x": x, "N": N, "D": D}), L)
-    problem = _Problem.of(law, given, losses, residual)
+    given, losses = _checked_points(law, _by_letter(law, variables), L)
+    problem = Problem.of(law, given, losses, residual)
+    if losses.size > MANY_POINTS:
+        some = np.random.default_rng(0).choice(losses.size, MANY_POINTS, replace=False)
+        _, u, value, _ = _search(problem.only(some), delta)
+        starts, u, value, threshold = _search(problem, delta, u[[np.argmin(value)]])
+    else:
+        starts, u, value, threshold = _search(problem, delta)
+    return _report(problem, given, losses, threshold, starts, u, value)
 
-    starts = u = law.starts(problem.logs, problem.y)  # [S, p]
-    w = np.ones((len(starts), losses.size))
+
+def _search(problem: "Problem", delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
+    """Starting points [S, p], the optima [S, p] they lead to, the objectives [S], and Huber's threshold."""
+    starts = u = problem.law.starts(problem.logs, problem.y) if starts is None else starts
+    w = np.ones((len(starts), problem.y.size))
     if delta is None:
         threshold = WIDE_DELTAS[0]
         for _ in range(2):  # the first fit gives the scale of the noise, the second a better one
-            u, value, _ = _newton(problem, u, w, threshold)
-            f, _, _ = law.jet(u[[np.argmin(value)]], problem.logs)
+            u, value, _ = newton(problem, u, w, threshold)
+            f, _, _ = problem.law.jet(u[[np.argmin(value)]], problem.logs)
             threshold = _noise_threshold(problem.misfit(f))
     else:
         threshold = delta / problem.residual_unit
         for wide in WIDE_DELTAS:
             if wide > threshold:
-                u = _newton(problem, u, w, wide)[0]
-    u, value, _ = _newton(problem, u, w, threshold)
-    return _report(problem, given, losses, threshold, starts, u, value)
+                u = newton(problem, u, w, wide)[0]
+    u, value, _ = newton(problem, u, w, threshold)
+    return starts, u, value, threshold
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Problem:
-    """The points in the units of their geometric means, and the objective on them."""
+class Problem:
+    """The points in the units of their geometric means, and the objective on them.
+
+    What `fit` and the refits of a bootstrap minimize; see `newton`.
+    """
 
     law: Law
     logs: Array  # [v, n], of the variables
@@ -231,38 +244,53 @@ class _Problem:
 
     @classmethod
     def of(cls, law: Law, x: Mapping[str, Array], L: Array, residual: Residual) -> Self:
-        units = {name: float(np.exp(np.log(column).mean())) for name, column in {**x, "L": L}.items()}
+        """Count each column in its geometric mean, or in that of the variable whose unit it shares."""
+        means = {name: float(np.exp(np.log(column).mean())) for name, column in {**x, "L": L}.items()}
+        units = means | {name: means[other] for name, other in law.unit_of.items()}
         logs = np.log(np.stack([x[name] / units[name] for name in law.variables]))
         return cls(law=law, logs=logs, y=L / units["L"], residual=residual, units=units)
 
+    def only(self, rows: NDArray[np.int_]) -> Self:
+        """Return the problem of some of the points, in the same units."""
+        return replace(self, logs=self.logs[:, rows], y=self.y[rows])
+
     @property
     def residual_unit(self) -> float:
+        """What a residual of 1 is in the unit of the points."""
         return 1.0 if self.residual == "log" else self.units["L"]
 
     def decenter(self, u: Array) -> Array:
         """Fitting coordinates in the units of the points."""
         return self.law.rescale(u, {name: 1 / unit for name, unit in self.units.items()})
 
-    def center(self, theta: Mapping[str, float]) -> Array:
+    def center(self, theta: Mapping[str, ArrayLike]) -> Array:
+        """Fitting coordinates, in the units of the problem, of parameters in the units of the points."""
         return self.law.rescale(self.law.coordinates(theta), self.units)
 
-    def misfit(self, f: Array) -> Array:
-        """Residuals [R, n] of predictions f [R, n]."""
-        return np.log(self.y) - np.log(f) if self.residual == "log" else self.y - f
+    def misfit(self, f: Array, y: Array | None = None) -> Array:
+        """Residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n]."""
+        y = self.y if y is None else y
+        return np.log(y) - np.log(f) if self.residual == "log" else y - f
 
     def jacobian(self, u: Array) -> Array:
         """Derivatives [n, p] of minus the residuals of one fit [p]."""
         f, J, _ = self.law.jet(u[None], self.logs)
         return (J / f[:, None] if self.residual == "log" else J)[0].T
 
-    def evaluate(self, u: Array, w: Array, delta: float) -> tuple[Array, Array, Array]:
+    def scores(self, u: Array, delta: float, y: Array | None = None) -> Array:
+        """Gradient [R, p, n] of each point's share of the objective, see `evaluate`."""
+        f, J, _ = self.law.jet(u, self.logs)
+        psi = np.clip(self.misfit(f, y), -delta, delta)
+        return -J * (psi / f if self.residual == "log" else psi)[:, None]
+
+    def evaluate(self, u: Array, w: Array, delta: float, y: Array | None = None) -> tuple[Array, Array, Array]:
         """Objective [R], gradient [R, p] and Hessian [R, p, p] of fits u [R, p] on points weighted by w [R, n].
 
         With r = h(y) - h(f), h the logarithm or nothing, and psi the derivative of Huber's function, the gradient is
         the sum of -psi h' df, and the Hessian that of (psi' h'² - psi h'') df dfᵀ - psi h' d²f.
         """
         f, J, bend = self.law.jet(u, self.logs)  # [R, n], [R, p, n]
-        r = self.misfit(f)
+        r = self.misfit(f, y)
         psi = np.clip(r, -delta, delta)
         wpsi = w * psi
         value = (wpsi * (r - psi / 2)).sum(axis=1)
@@ -275,8 +303,11 @@ class _Problem:
         return value, gradient, hessian
 
 
-def _newton(problem: _Problem, u: Array, w: Array, delta: float) -> tuple[Array, Array, Flags]:
-    """Optima [R, p], their objectives [R] and whether they settled [R], from starts u [R, p].
+def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | None = None) -> tuple[Array, Array, Flags]:
+    """Return optima [R, p], their objectives [R] and whether they settled [R], from starts u [R, p].
+
+    Points are weighted by w [R, n]; y [R, n] are losses for each fit in place of the points' own. A formula that
+    overflows or turns negative on the way has no finite objective, which is a step that failed.
 
     A step that fails is repeated with damping, first as much as halves it along the flattest axis. A few rows are
     worked on at a time, so that temporaries stay in the processor's cache; one that settles makes room for the next.
@@ -290,7 +321,8 @@ def _newton(problem: _Problem, u: Array, w: Array, delta: float) -> tuple[Array,
     steps_left = np.full(len(u), MAX_STEPS)
 
     while (at := np.flatnonzero(steps_left)[:together]).size:
-        v, g, H = problem.evaluate(trial[at], w[at], delta)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            v, g, H = problem.evaluate(trial[at], w[at], delta, None if y is None else y[at])
         total = w[at].sum(axis=1)
         accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total)  # round-off of v must not stop the last steps
         won = at[accepted]
@@ -308,8 +340,11 @@ def _newton(problem: _Problem, u: Array, w: Array, delta: float) -> tuple[Array,
 
 
 def _decrement_goal(value: Array, total_weight: Array | float) -> Array:
-    """Newton decrement at which a fit has settled: 1e-12 standard errors of its parameters, or round-off."""
-    return 1e-12 * np.sqrt(2 * value / total_weight) + 1e-14
+    """Newton decrement at which a fit has settled: 1e-12 standard errors of its parameters, or round-off.
+
+    Round-off of a sum grows with its length, and the decrement with its square root.
+    """
+    return 1e-12 * np.sqrt(2 * value / total_weight) + 1e-14 * np.maximum(1.0, np.sqrt(total_weight / 1e4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +385,7 @@ def _noise_threshold(residuals: Array) -> float:
 
 
 def _report(
-    problem: _Problem, x: Mapping[str, Array], L: Array, threshold: float, starts: Array, u: Array, value: Array
+    problem: Problem, x: Mapping[str, Array], L: Array, threshold: float, starts: Array, u: Array, value: Array
 ) -> Fit:
     """The best of the optima u [S, p], examined."""
     agree = value <= value.min() * (1 + 1e-9) + 1e-28 * L.size
@@ -410,10 +445,12 @@ def _bound_text(law: Law, name: str, value: float) -> str:
         return f"{name} at 0: these points show no floor"
     if kind == "scale":
         return f"{name} at {value:.4g}: its term has vanished"
+    if kind == "slope":
+        return f"{name} at {value:.4g}: a step, not a bend"
     return f"{name} at {value:.4g}: " + ("the loss does not fall" if value < 1 else "a step, not a power law")
 
 
-def _correlations(problem: _Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:
+def _correlations(problem: Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:
     """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
     small = 1e-6 * np.eye(u.size)
     to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [p, p], from centered coordinates
@@ -425,97 +462,6 @@ def _correlations(problem: _Problem, u: Array, hessian: Array, inside: Flags) ->
         (one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in combinations(enumerate(names), 2)
     ]
     return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bootstrap:
-    """Refits of resampled points: a cloud of parameters from which intervals of any quantity follow."""
-
-    fit: Fit
-    theta: Mapping[str, Array]  # each [n]
-    settled: float  # share of the refits that reached an optimum; the others stay in, where they stopped
-    seed: int
-    n_clusters: int
-
-    def interval(
-        self, quantity: Callable[[Mapping[str, Array]], ArrayLike], *, level: float = 0.95
-    ) -> tuple[Array, Array]:
-        """Return the lower and upper end of the percentile interval of anything computed from the parameters.
-
-        Parameters
-        ----------
-        quantity : callable
-            From the parameters by name, each an array [n], to an array [n, ...], such as
-            ``lambda theta: laws.chinchilla.optimum(theta, 1e21)[0]``.
-        level : float
-            Probability that the interval is meant to hold.
-
-        Returns
-        -------
-        low, high : array [...]
-
-        Notes
-        -----
-        Percentiles of refits of resampled points held 95 % intervals to 93-96 % on simulated Chinchilla-like grids of
-        240 points with equal, unequal and heavy-tailed noise; intervals from the curvature fell to 79 % where noise
-        was unequal.
-        """
-        if not 0 < level < 1:
-            raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
-        tail = (1 - level) / 2
-        low, high = np.quantile(np.asarray(quantity(self.theta)), [tail, 1 - tail], axis=0)
-        return low, high
-
-    def attach(self, *, level: float = 0.95) -> Fit:
-        """Return the fit with percentile intervals of its parameters."""
-        ends = {name: self.interval(lambda theta, name=name: theta[name], level=level) for name in self.theta}
-        return replace(self.fit, intervals={n: (float(a), float(b)) for n, (a, b) in ends.items()}, level=level)
-
-
-def bootstrap(fit: Fit, *, n: int = 999, seed: int, clusters: ArrayLike | None = None) -> Bootstrap:
-    """Return ``n`` refits, each to as many points (or clusters of points) drawn with replacement.
-
-    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle or ends at a bound stays
-    in: leaving the awkward resamples out would make intervals too narrow.
-
-    Parameters
-    ----------
-    fit : Fit
-        With a status that `Fit.checked` accepts.
-    n : int
-        Number of refits.
-    seed : int
-        Of the resampling.
-    clusters : array_like [n_points], optional
-        Labels of points that share their noise, such as readings of one run or runs of one seed; whole clusters are
-        then drawn. Left out, every point is its own.
-
-    Raises
-    ------
-    FitError
-        If the fit does not determine its parameters, or there are no more clusters than parameters.
-    """
-    fit.checked()
-    label = np.arange(fit.n_points) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
-    if label.shape != (fit.n_points,):
-        raise ValueError(f"clusters has shape {label.shape}; give one label for each of {fit.n_points} points")
-    m = int(label.max()) + 1
-    if m <= len(fit.theta):
-        raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
-    draws = np.random.default_rng(seed).integers(m, size=(n, m)) + m * np.arange(n)[:, None]
-    counts = np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
-
-    problem = _Problem.of(fit.law, fit.x, fit.L, fit.residual)
-    start = np.repeat(problem.center(fit.theta)[None], n, axis=0)
-    u, _, settled = _newton(problem, start, counts[:, label].astype(float), fit.delta / problem.residual_unit)
-    theta = fit.law.theta(problem.decenter(u))
-    return Bootstrap(
-        fit=fit,
-        theta=dict(zip(fit.law.parameters, theta.T, strict=True)),
-        settled=float(settled.mean()),
-        seed=seed,
-        n_clusters=m,
-    )
 
 
 def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, ArrayLike]:
@@ -531,7 +477,7 @@ def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, Arr
 
 def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple[dict[str, Array], Array]:
     """Columns of positive numbers, enough of them, and varied enough for the law."""
-    columns = {name: _checked_column(name, values) for name, values in {**x, "L": L}.items()}
+    columns = {name: checked_column(name, values) for name, values in {**x, "L": L}.items()}
     sizes = {name: column.size for name, column in columns.items()}
     if len(set(sizes.values())) > 1:
         lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
@@ -540,9 +486,8 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
     p = len(law.parameters)
     if losses.size <= p:
         raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
-    needed = 2 if len(law.variables) == 1 and not law.has_floor else 3
     for name, column in columns.items():
-        distinct = np.unique(column)
+        distinct, needed = np.unique(column), law.least_sizes[name]
         if distinct.size < needed:
             values = ", ".join(f"{value:.4g}" for value in distinct)
             raise FitError(
@@ -555,6 +500,8 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
         )
     for one, other in combinations(columns, 2):
         a, b = (np.log(columns[name]) - np.log(columns[name]).mean() for name in (one, other))
+        if min(law.least_sizes[one], law.least_sizes[other]) < 2:
+            continue  # one of them may well be constant
         slope = (a @ b) / (a @ a)
         off_line = np.sqrt(np.mean((b - slope * a) ** 2))
         if slope > 0 and off_line < MIN_OFF_LINE:
@@ -565,8 +512,8 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
     return columns, losses
 
 
-def _checked_column(name: str, values: ArrayLike) -> Array:
-    """One column of positive, finite numbers."""
+def checked_column(name: str, values: ArrayLike) -> Array:
+    """Return a column of positive, finite numbers as an array; `FitError` names the first row that holds another."""
     raw = np.asarray(values)
     if raw.ndim != 1:
         raise FitError(f"{name} has shape {raw.shape}; pass one value per run")

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
-from scalinglaws.fit import Bootstrap, Fit
+from scalinglaws.bootstrap import Bootstrap
+from scalinglaws.fit import Fit
 
 __all__ = ["LABELS", "curves", "power_law", "residuals"]
 

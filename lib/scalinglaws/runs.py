@@ -164,13 +164,60 @@ def write_csv(df: pd.DataFrame, path: str | Path) -> None:
     atomically(Path(path), lambda tmp: check(df).to_csv(tmp, index=False, float_format="%.8g"))
 
 
+def curves(runs: Iterable[Run], points: int = 128) -> pd.DataFrame:
+    """Learning curves of ``runs``, one row for each point; a run without a curve has none.
+
+    Columns: ``hash`` of the run; ``kind``, "train" (mean loss over the stretch that ends here, at most ``points``
+    stretches) or "eval" (validation); ``tokens`` seen; ``loss`` in nats/token; ``loss_se``, nan for "train".
+    """
+    parts = [pd.DataFrame({"hash": [], "kind": [], "tokens": [], "loss": [], "loss_se": []})]
+    for run in runs:
+        if not run.curve:
+            continue
+        tokens, loss = run.curve["tokens"], run.curve["train_loss"]
+        stretches = [part for part in np.array_split(np.arange(len(tokens)), points) if len(part)]
+        means, ends = [loss[part].mean() for part in stretches], tokens[[part[-1] for part in stretches]]
+        rows = {"train": (ends, means, math.nan)}
+        rows["eval"] = tuple(run.curve[key] for key in ("eval_tokens", "eval_loss", "eval_se"))
+        for kind, (at, values, errors) in rows.items():
+            columns = {"hash": run.spec.hash, "kind": kind, "tokens": at, "loss": values, "loss_se": errors}
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True).astype({"hash": "str", "kind": "str", "tokens": "int64"})
+
+
+def write_curves(df: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of `curves` as an .npz, losses to six digits, in one piece or not at all."""
+    names, index = np.unique(df["hash"].to_numpy(str), return_inverse=True)
+    columns = {"hash": names, "run": index.astype("int32"), "is_eval": (df["kind"] == "eval").to_numpy()}
+    columns |= {"tokens": df["tokens"].to_numpy(), "loss": df["loss"].to_numpy("float32")}
+    columns |= {"loss_se": df["loss_se"].to_numpy("float32")}
+    atomically(Path(path), lambda tmp: savez(tmp, columns))
+
+
+def read_curves(path: str | Path) -> pd.DataFrame:
+    """The table of `curves` in a file of `write_curves`."""
+    file = loadz(Path(path))
+    kind = np.where(file["is_eval"], "eval", "train")
+    rest = {column: file[column] for column in ("tokens", "loss", "loss_se")}
+    return pd.DataFrame({"hash": file["hash"][file["run"]], "kind": kind} | rest)
+
+
 def stored(name: str) -> pd.DataFrame:
     """Checked run table of a sweep that comes with the project: ``data/runs/NAME.csv``, made by ``sweeps/NAME.py``."""
+    return read_csv(_stored_file(name, "csv"))
+
+
+def stored_curves(name: str) -> pd.DataFrame:
+    """Learning curves of a sweep that comes with the project, see `curves`."""
+    return read_curves(_stored_file(name, "npz"))
+
+
+def _stored_file(name: str, kind: str) -> Path:
     folder = Path(__file__).parents[2] / "data" / "runs"
-    if not (folder / f"{name}.csv").exists():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none: work from a checkout"
+    if not (folder / f"{name}.{kind}").exists():
+        known = ", ".join(sorted(path.stem for path in folder.glob(f"*.{kind}"))) or "none: work from a checkout"
         raise ValueError(f"no stored sweep {name!r} in {folder}; there are: {known}")
-    return read_csv(folder / f"{name}.csv")
+    return folder / f"{name}.{kind}"
 
 
 class RunStore:

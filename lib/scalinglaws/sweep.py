@@ -604,9 +604,8 @@ def _unpack_all(store: "RunStore") -> None:
     """Move the runs of finished jobs to their places; several processes may be at it."""
     for folder in store.folder.glob(".job-*"):
         with contextlib.suppress(FileNotFoundError):
-            for path in sorted(
-                folder.iterdir(), key=lambda path: path.suffix != ".npz"
-            ):  # a run that is listed is whole
+            curves_first = sorted(folder.iterdir(), key=lambda path: path.suffix != ".npz")
+            for path in curves_first:  # so that a run that is listed is whole
                 with contextlib.suppress(FileNotFoundError):
                     path.replace(store.folder / path.name)
             folder.rmdir()

@@ -13,7 +13,8 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
@@ -59,13 +61,41 @@ class Runtime:
             # About 10 s of compilation a layer, against a gain of a factor 1.2 (fp32) to 2.5 (bf16) over some
             # 5e10 FLOP/s of eager execution on one core: measured, see benchmarks/trainer.py.
             seconds = self.together * counting.flops(spec.model, spec.train.tokens) / 5e10
-            can = device == "cpu" and spec.model.family == "transformer" and has_compiler()
+            can = device == "cpu" and spec.model.family == "transformer" and has_compiler() and ranks()[1] == 1
             compile_ = can and seconds > 60 * (1 + spec.model.n_layer)
         return dataclasses.replace(self, device=device, precision=precision, compile=compile_)
 
     def __str__(self) -> str:
         how = f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
+        how += f" in each of {ranks()[1]} processes" * (ranks()[1] > 1)
         return how if self.together == 1 else f"{how}, {self.together} together"
+
+
+def ranks() -> tuple[int, int]:
+    """Number of this process, from 0, and how many train one model together; (0, 1) outside of `process_group`."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+@contextmanager
+def process_group() -> Iterator[tuple[int, int]]:
+    """Join the processes that torchrun started, if it started this one; yields `ranks`.
+
+    Each then takes its share of the sequences of every batch, and their gradients are averaged. Batches, updates,
+    evaluations and results are those of one process, up to rounding.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield ranks()
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield ranks()
+    finally:
+        dist.destroy_process_group()
 
 
 def has_compiler() -> bool:
@@ -109,6 +139,12 @@ class Batches:
             )
         self.seq_len, self.seed = spec.model.seq_len, spec.train.seed
         self.per_step = spec.train.batch_tokens // self.seq_len
+        self.rank, self.ranks = ranks()
+        if self.per_step % self.ranks:
+            raise ValueError(
+                f"batch_tokens={spec.train.batch_tokens} are {self.per_step} sequences, no multiple of {self.ranks} "
+                f"processes: start a number of processes that divides {self.per_step}"
+            )
         self.n = (unique - 1) // self.seq_len
         if self.n < 1:
             raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: take a longer text")
@@ -127,8 +163,8 @@ class Batches:
         return np.concatenate(parts) * self.seq_len
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of a step, each (sequences, seq_len), int64."""
-        return cut(self.text, self.starts(step), self.seq_len)
+        """Inputs and targets of a step, each (sequences, seq_len), int64; of several `ranks`, the share of this one."""
+        return cut(self.text, self.starts(step)[self.rank :: self.ranks], self.seq_len)
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
@@ -178,11 +214,21 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
     update = make_update(config, *factors)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
-        g, loss = gradient(theta, x, y)
+        g, loss = average(*gradient(theta, x, y))
         update(theta, m, v, g, clip_factor(g, config), lr, correct1, correct2)
         return loss
 
     return torch.compile(step, dynamic=False) if runtime.compile else step
+
+
+def average(g: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient (P,) and loss, averaged over `ranks` in one exchange."""
+    if ranks()[1] == 1:
+        return g, loss
+    both = torch.cat([g, loss.view(1)])
+    dist.all_reduce(both)
+    both /= ranks()[1]
+    return both[:-1], both[-1]
 
 
 def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callable[..., None]:
@@ -276,6 +322,8 @@ class Loop:
             )
         _eval_starts(spec, corpus.val)  # a sample that is too large is better known now than at the end
         self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
+        if self.runtime.compile and ranks()[1] > 1:
+            raise ValueError("compile=True with several processes for one model: leave it out, they train eagerly")
         self.batches = Batches(corpus, spec, self.runtime.device)
         self.step = make_step(spec, self.runtime)
 
@@ -289,7 +337,7 @@ class Loop:
         began = time.perf_counter()
         while state.step < until:
             if self.spec.model.dropout:
-                torch.manual_seed(config.seed * 1_000_003 + state.step)
+                torch.manual_seed(config.seed * 1_000_003 + state.step + ranks()[0] * 2**40)  # masks of its own
             x, y = self.batches[state.step]
             number = state.step + 1
             scalars = (learning_rate(config, state.step), *(1 / (1 - beta**number) for beta in config.betas))
@@ -381,10 +429,10 @@ def train(
     loop = Loop(spec, corpora.load(spec.data) if corpus is None else corpus, runtime)
     path = Path(checkpoint) if checkpoint else None
     state = load_state(path, spec, loop.runtime.device) if path and path.exists() else loop.start()
-    saver = _Saver(path, spec, checkpoint_seconds) if path else None
+    saver = _Saver(path, spec, checkpoint_seconds) if path and ranks()[0] == 0 else None
     with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
         trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
-    if path:
+    if path and ranks()[0] == 0:
         save_state(path, state, spec)
     return loop.finish(state, spec, trouble)
 

@@ -1,0 +1,541 @@
+"""Intervals for anything computed from a fit, by refitting resampled points; and what the points cannot tell.
+
+The percentile interval of resampled rows, with Huber's threshold held at that of the full fit, is the default because
+it kept its word: on simulated Chinchilla-like grids with equal, unequal and heavy-tailed noise, 95 % intervals held in
+93 to 96 % of simulations, while intervals from the curvature fell to 79 % where noise was unequal.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Literal, Self, get_args, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import root_scalar
+from scipy.special import chdtri, ndtr, ndtri
+
+from scalinglaws.fit import MAX_CONDITION, Fit, FitError, Problem, newton
+
+__all__ = ["Bootstrap", "Identifiability", "bootstrap", "identifiability", "profile"]
+
+Array = NDArray[np.float64]
+How = Literal["rows", "clusters", "residuals"]
+Method = Literal["percentile", "bca", "studentized"]
+Quantity = str | Callable[[Mapping[str, Array]], ArrayLike]
+
+AT_ONCE = 2**22  # weights held in memory at a time
+MAX_DRAWS = 3 * 10**8  # refits times points; beyond, a resample is a matter of gigabytes and hours
+STEP = 1e-6  # of a coordinate, to take slopes of a quantity: its error, 1e-10, is far below any standard error
+STRONG_CORRELATION = 0.99
+FEW_DECADES = 1.0  # a power law seen over less than a factor of 10 can be many other things
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """Refits of resampled points: a cloud of parameters from which intervals of any quantity follow."""
+
+    fit: Fit
+    theta: Mapping[str, Array]  # each [n]
+    settled: float  # share of the refits that reached an optimum; the others stay in, where they stopped
+    n_at_bound: int  # refits that ended with a parameter at its bound; they stay in, too
+    seed: int
+    how: How
+    n_clusters: int  # what was drawn: clusters, or points
+    _resamples: "_Resamples" = field(repr=False, compare=False)
+
+    @property
+    def message(self) -> str:
+        """One line on refits that ended at a bound or did not settle; empty where there are none."""
+        n = len(next(iter(self.theta.values())))
+        parts = [f"{self.n_at_bound} of {n} refits ended at a bound"] if self.n_at_bound else []
+        if self.settled < 1:
+            parts.append(f"{round(n * (1 - self.settled))} of {n} refits did not settle")
+        return "; ".join(parts)
+
+    @overload
+    def interval(
+        self, quantity: None = None, *, level: float = 0.95, method: Method = "percentile"
+    ) -> Mapping[str, tuple[Array, Array]]: ...
+
+    @overload
+    def interval(
+        self, quantity: Quantity, *, level: float = 0.95, method: Method = "percentile"
+    ) -> tuple[Array, Array]: ...
+
+    def interval(
+        self, quantity: Quantity | None = None, *, level: float = 0.95, method: Method = "percentile"
+    ) -> tuple[Array, Array] | Mapping[str, tuple[Array, Array]]:
+        """Return the lower and upper end of the interval of a parameter or of anything computed from parameters.
+
+        Parameters
+        ----------
+        quantity : str or callable, optional
+            A parameter, or a function from the parameters by name, each an array [n], to an array [n, ...], such as
+            ``lambda theta: laws.chinchilla.optimum(theta, 1e21)[0]``. Left out, all parameters.
+        level : float
+            Probability that the interval is meant to hold.
+        method : str
+            "percentile"; "bca", which corrects its bias and skewness; or "studentized", by refits counted in their own
+            standard errors (sandwich). The first is the safest with few points.
+
+        Returns
+        -------
+        low, high : array [...]
+            Or a mapping of such pairs by parameter.
+
+        Raises
+        ------
+        ValueError
+            If the level, the method or the parameter is unknown.
+
+        Notes
+        -----
+        Efron 1987 for BCa, with the acceleration from the influence of each point; Hall 1988 for studentized.
+        """
+        if quantity is None:
+            return {name: self.interval(name, level=level, method=method) for name in self.theta}
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+        if method not in get_args(Method):
+            raise ValueError(f"method is {method!r}; choose one of {', '.join(get_args(Method))}")
+        of = _callable(quantity, self.fit)
+        values = np.asarray(of(self.theta), float)
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        if method == "percentile":
+            low, high = np.quantile(values, tails, axis=0)
+            return low, high
+        shape, values = values.shape[1:], values.reshape(len(values), -1)  # [n, K]
+        ends = self._bca(of, values, tails) if method == "bca" else self._studentized(of, values, tails)
+        return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
+
+    def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
+        """Return the fit with intervals of its parameters, and with `message` added to its own."""
+        ends = self.interval(level=level, method=method)
+        message = self.fit.message
+        if self.message and self.message not in message:
+            message = f"{message}; {self.message}"
+        intervals = {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        return replace(self.fit, intervals=intervals, level=level, message=message)
+
+    def _bca(self, of: Callable[[Mapping[str, Array]], ArrayLike], values: Array, tails: Array) -> Array:
+        """Ends [2, K]: percentiles shifted by the bias z0 and the acceleration."""
+        here = self._resamples.estimate(of)  # [K]
+        n = len(values)
+        below = ((values < here).sum(axis=0) + 0.5 * (values == here).sum(axis=0)) / n
+        z0 = ndtri(np.clip(below, 1 / (n + 1), n / (n + 1)))
+        influence = self._resamples.influence(of)  # [m, K]
+        size = (influence**2).sum(axis=0) ** 1.5
+        acceleration = np.divide((influence**3).sum(axis=0), 6 * size, out=np.zeros_like(size), where=size > 0)
+        z = z0 + ndtri(tails)[:, None]  # [2, K]
+        levels = ndtr(z0 + z / (1 - acceleration * z))
+        return np.stack([np.quantile(column, level) for column, level in zip(values.T, levels.T, strict=True)], axis=1)
+
+    def _studentized(self, of: Callable[[Mapping[str, Array]], ArrayLike], values: Array, tails: Array) -> Array:
+        """Ends [2, K]: quantiles of the refits' errors in their own standard errors, turned round."""
+        here, spread = self._resamples.estimate(of), self._resamples.spread(of)
+        own = self._resamples.spreads(of)  # [n, K]
+        t = np.divide(values - here, own, out=np.zeros_like(values), where=own > 0)
+        return here - spread * np.quantile(t, tails[::-1], axis=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resamples:
+    """What was refitted: kept so that intervals can ask for standard errors."""
+
+    fit: Fit
+    problem: Problem
+    delta: float  # in the unit of a residual of the problem
+    u: Array  # [n, p], refits
+    counts: NDArray[np.int64]  # [n, m], how often each cluster was drawn
+    label: NDArray[np.intp]  # [n_points], cluster of each point
+    y: Array | None  # [n, n_points], losses made of residuals
+
+    @classmethod
+    def of(cls, fit: Fit, counts: NDArray[np.int64], label: NDArray[np.intp], y: Array | None) -> tuple[Self, Array]:
+        """Refit, and also return which refits settled."""
+        problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
+        delta = fit.delta / problem.residual_unit
+        start = problem.center(fit.theta)
+        u, settled = np.empty((len(counts), start.size)), np.empty(len(counts), bool)
+        for rows in _blocks(len(counts), label.size):
+            weights = counts[rows][:, label].astype(float)
+            starts = np.repeat(start[None], len(weights), axis=0)
+            u[rows], _, settled[rows] = newton(problem, starts, weights, delta, y=None if y is None else y[rows])
+        return cls(fit=fit, problem=problem, delta=delta, u=u, counts=counts, label=label, y=y), settled
+
+    def theta(self, u: Array) -> dict[str, Array]:
+        """Parameters by name, each [R], of coordinates u [R, p]."""
+        law = self.fit.law
+        return dict(zip(law.parameters, law.theta(self.problem.decenter(u)).T, strict=True))
+
+    @property
+    def n_at_bound(self) -> int:
+        low, high = self.fit.law.bounds
+        return int(((self.u <= low) | (self.u >= high)).any(axis=1).sum())
+
+    @cached_property
+    def _here(self) -> Array:
+        return self.problem.center(self.fit.theta)[None]
+
+    def estimate(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """The quantity at the fit, [K]."""
+        return np.asarray(of(self.theta(self._here)), float).reshape(-1)
+
+    def influence(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """How much each cluster pulls the quantity, [m, K]."""
+        one = np.ones((1, self.counts.shape[1]))
+        pull, scores = self._pull(of, self._here, one, None)
+        return (pull[0] @ scores[0]).T
+
+    def spread(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """Standard error of the quantity at the fit, [K]."""
+        return np.sqrt((self.influence(of) ** 2).sum(axis=0))
+
+    def spreads(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """Standard error of the quantity in every refit, [n, K]."""
+        found = []
+        for rows in _blocks(len(self.u), 8 * self.label.size):
+            counts = self.counts[rows].astype(float)
+            pull, scores = self._pull(of, self.u[rows], counts, None if self.y is None else self.y[rows])
+            found.append(np.sqrt(((pull @ scores) ** 2 * counts[:, None]).sum(axis=2)))
+        return np.concatenate(found)
+
+    def _pull(
+        self, of: Callable[[Mapping[str, Array]], ArrayLike], u: Array, counts: Array, y: Array | None
+    ) -> tuple[Array, Array]:
+        """Slope of the quantity by coordinates over the curvature [R, K, p], and scores by cluster [R, p, m]."""
+        weights = counts[:, self.label]
+        _, _, hessian = self.problem.evaluate(u, weights, self.delta, y)
+        scores = self.problem.scores(u, self.delta, y)
+        if self.counts.shape[1] < self.label.size:
+            member = np.zeros((self.label.size, self.counts.shape[1]))
+            member[np.arange(self.label.size), self.label] = 1.0
+            scores = scores @ member
+        low, high = self.fit.law.bounds
+        held = (u <= low) | (u >= high)
+        hessian = np.where(held[:, :, None] | held[:, None], np.eye(u.shape[1]), hessian)
+        slope = np.where(held[:, None], 0.0, self.slope(of, u))
+        return -(slope @ np.linalg.pinv(hessian, hermitian=True)), scores
+
+    def slope(self, of: Callable[[Mapping[str, Array]], ArrayLike], u: Array) -> Array:
+        """Derivatives of the quantity by the coordinates, [R, K, p]."""
+        low, high = self.fit.law.bounds
+        columns = []
+        for j in range(u.shape[1]):
+            up, down = u.copy(), u.copy()
+            up[:, j], down[:, j] = np.minimum(u[:, j] + STEP, high[j]), np.maximum(u[:, j] - STEP, low[j])
+            rise = np.asarray(of(self.theta(up)), float) - np.asarray(of(self.theta(down)), float)
+            columns.append(rise.reshape(len(u), -1) / (up[:, j] - down[:, j])[:, None])
+        return np.stack(columns, axis=2)
+
+
+def bootstrap(
+    fit: Fit, *, n: int = 999, seed: int, how: How | None = None, clusters: ArrayLike | None = None
+) -> Bootstrap:
+    """Return ``n`` refits of resampled points.
+
+    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle or ends at a bound stays
+    in: leaving the awkward resamples out would make intervals too narrow.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a status that `Fit.checked` accepts.
+    n : int
+        Number of refits.
+    seed : int
+        Of the resampling.
+    how : str, optional
+        "rows": as many points drawn with replacement. "clusters": whole clusters. "residuals": the same points, each
+        with the fit's own prediction and a residual drawn from all, which takes the noise to be the same everywhere.
+        Left out, rows, or clusters where labels are given.
+    clusters : array_like [n_points], optional
+        Labels of points that share their noise: readings of one run, runs of one seed or of one budget.
+
+    Raises
+    ------
+    FitError
+        If the fit does not determine its parameters, or there are no more clusters than parameters.
+    ValueError
+        If ``how`` is unknown or does not go with ``clusters``.
+    """
+    fit.checked()
+    how = how or ("rows" if clusters is None else "clusters")
+    if how not in get_args(How):
+        raise ValueError(f"how is {how!r}; choose one of {', '.join(get_args(How))}")
+    if (how == "clusters") != (clusters is not None):
+        raise ValueError(f"how is {how!r} and clusters is {'not ' * (clusters is None)}given: labels go with clusters")
+    if n < 2:
+        raise ValueError(f"n is {n}; an interval takes refits, such as 999")
+    label = np.arange(fit.n_points) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+    if label.shape != (fit.n_points,):
+        raise ValueError(f"clusters has shape {label.shape}; give one label for each of {fit.n_points} points")
+    m = int(label.max()) + 1
+    if m <= len(fit.theta):
+        raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
+    if n * m > MAX_DRAWS:
+        raise FitError(f"{n} refits of {m} points are too many draws; take a sample of the points, or label clusters")
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(m, size=(n, m))
+    if how == "residuals":
+        resamples, settled = _Resamples.of(fit, np.ones((n, m), np.int64), label, _made_losses(fit, draws))
+    else:
+        draws += m * np.arange(n)[:, None]
+        counts = np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
+        resamples, settled = _Resamples.of(fit, counts, label, None)
+    return Bootstrap(
+        fit=fit,
+        theta=resamples.theta(resamples.u),
+        settled=float(settled.mean()),
+        n_at_bound=resamples.n_at_bound,
+        seed=seed,
+        how=how,
+        n_clusters=m,
+        _resamples=resamples,
+    )
+
+
+def _as_it_is(fit: Fit) -> _Resamples:
+    """The one resample that draws every point once."""
+    return _Resamples.of(fit, np.ones((1, fit.n_points), np.int64), np.arange(fit.n_points), None)[0]
+
+
+def _made_losses(fit: Fit, draws: NDArray[np.int64]) -> Array:
+    """Losses [n, n_points] in the fit's own unit: predictions with residuals drawn from all, free of their mean."""
+    problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
+    f = problem.law.jet(problem.center(fit.theta)[None], problem.logs)[0]
+    residuals = problem.misfit(f)[0]
+    freedom = np.sqrt(residuals.size / (residuals.size - len(fit.theta)))  # a fit bends towards its points
+    drawn = freedom * (residuals - residuals.mean())[draws]
+    return f * np.exp(drawn) if fit.residual == "log" else f + drawn
+
+
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    """Slices of n rows, so many at a time that rows times size stay in memory."""
+    step = max(1, AT_ONCE // size)
+    return (slice(first, first + step) for first in range(0, n, step))
+
+
+def _callable(quantity: Quantity, fit: Fit) -> Callable[[Mapping[str, Any]], ArrayLike]:
+    """A function of theta, also for a parameter by name."""
+    if not isinstance(quantity, str):
+        return quantity
+    if quantity not in fit.theta:
+        raise ValueError(f"{fit.law.name} has no parameter {quantity!r}; it has {', '.join(fit.theta)}")
+    return lambda theta: theta[quantity]
+
+
+def profile(fit: Fit, quantity: Quantity, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the quasi-likelihood interval: all values at which the objective rises by less than noise would make it.
+
+    Needs no resampling and follows bent valleys, but takes the noise to be the same at all points: where it was not,
+    95 % intervals held in 84 to 93 % of simulations.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a status that `Fit.checked` accepts.
+    quantity : str or callable
+        A parameter, or a function from the parameters by name, each an array [n], to an array [n].
+    level : float
+        Probability that the interval is meant to hold.
+
+    Returns
+    -------
+    low, high : float
+        Infinite where the objective never rises enough; at a bound of the law where that comes first.
+
+    Notes
+    -----
+    The rise is compared with chi-squared of one degree of freedom, in units of mean psi² / mean psi' (Huber & Ronchetti
+    2009, section 7.10, for M-estimates).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+    curve = _Profile.around(fit.checked(), _callable(quantity, fit))
+    needed = float(chdtri(1, 1 - level))
+    return curve.end(-1, needed), curve.end(+1, needed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Profile:
+    """The least objective at each value of a quantity, in units of noise."""
+
+    resamples: _Resamples
+    quantity: Callable[[Mapping[str, Array]], ArrayLike]
+    noise: float  # what the objective rises by per unit of chi-squared, doubled
+    spread: float  # of the quantity, by the curvature
+    least: float
+
+    @classmethod
+    def around(cls, fit: Fit, quantity: Callable[[Mapping[str, Array]], ArrayLike]) -> Self:
+        resamples = _as_it_is(fit)
+        problem, u = resamples.problem, resamples.u
+        noise = _noise(problem, u, resamples.delta)
+        value, _, hessian = problem.evaluate(u, np.ones((1, fit.n_points)), resamples.delta)
+        slope = resamples.slope(quantity, u)[0, 0]  # a parameter at its bound can still move to one side
+        spread = float(np.sqrt(noise * np.abs(slope @ np.linalg.pinv(hessian[0], hermitian=True) @ slope)))
+        return cls(resamples=resamples, quantity=quantity, noise=noise, spread=spread, least=float(value[0]))
+
+    def value(self, u: Array) -> float:
+        return float(np.asarray(self.quantity(self.resamples.theta(u)), float).reshape(-1)[0])
+
+    def end(self, sign: int, needed: float) -> float:
+        """Where the rise reaches ``needed``, on one side."""
+        start = self.resamples.u
+        here = self.value(start)
+        reached: dict[float, tuple[Array, float]] = {0.0: (start, -needed)}
+
+        def rise(t: float) -> float:
+            nearest = min(reached, key=lambda other: abs(other - t))
+            u, value = self._pulled(reached[nearest][0], here + sign * t * self.spread)
+            reached[t] = u, 2 * (value - self.least) / self.noise - needed
+            return reached[t][1]
+
+        far = 1.2 * np.sqrt(needed)
+        while rise(far) < 0:
+            far *= 1.6
+            if far > 1e3:
+                last = self.value(reached[max(reached)][0])
+                stuck = abs(last - here) < 0.5 * far * self.spread
+                return last if stuck else sign * np.inf
+        t = root_scalar(rise, bracket=(0.0, far), method="brentq", xtol=1e-7).root
+        return self.value(reached[t][0])
+
+    def _pulled(self, u: Array, target: float) -> tuple[Array, float]:
+        """Optimum with a spring to ``target``, and its objective without: a point of the profile, wherever it stops."""
+        problem, spring = self.resamples.problem, 10 * self.noise / self.spread**2
+        low, high = problem.law.bounds
+        ones = np.ones((1, problem.y.size))
+
+        def at(u: Array) -> tuple[float, float]:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                value = float(problem.evaluate(u, ones, self.resamples.delta)[0][0])
+            return value, value + spring / 2 * (self.value(u) - target) ** 2
+
+        value, total = at(u)
+        for _ in range(100):
+            _, gradient, hessian = problem.evaluate(u, ones, self.resamples.delta)
+            slope = self.resamples.slope(self.quantity, u)[0, 0]
+            down = gradient[0] + spring * (self.value(u) - target) * slope
+            held = ((u[0] <= low) & (down > 0)) | ((u[0] >= high) & (down < 0))
+            down = np.where(held, 0.0, down)
+            bent = hessian[0] + spring * np.outer(slope, slope)
+            curvature, axes = np.linalg.eigh(np.where(held[:, None] | held, np.eye(held.size) * bent.max(), bent))
+            curvature = np.maximum(np.abs(curvature), 1e-14 * np.abs(curvature).max())
+            step = -(axes @ ((axes.T @ down) / curvature))
+            if -(down @ step) < 1e-16 * self.noise:
+                break
+            for shorter in 0.5 ** np.arange(30):
+                trial = np.clip(u + shorter * step, low, high)
+                trial_value, trial_total = at(trial)
+                if trial_total < total:
+                    break
+            else:
+                break
+            u, value, total = trial, trial_value, trial_total
+        return u, value
+
+
+def _noise(problem: Problem, u: Array, delta: float) -> float:
+    """Variance of psi, with the fit's degrees of freedom, over the mean of psi'."""
+    r = problem.misfit(problem.law.jet(u, problem.logs)[0])[0]
+    psi = np.clip(r, -delta, delta)
+    freedom = max(r.size - u.shape[1], 1)
+    return float((psi**2).sum() / freedom / max((psi == r).mean(), 1 / r.size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identifiability:
+    """What the points of a fit can tell and what they cannot."""
+
+    condition: float  # of the Jacobian, in centered coordinates
+    usable: bool  # whether the condition is at most `fit.MAX_CONDITION`
+    correlations: tuple[tuple[str, str, float], ...]  # strongest first
+    relative_errors: Mapping[str, float]  # standard error by the curvature over the estimate; empty if not usable
+    findings: tuple[str, ...]  # sentences, the gravest first
+
+    def summary(self) -> str:
+        """Return the findings as text of a few lines."""
+        verdict = "the points determine the parameters" if self.usable else "the points do not determine the parameters"
+        return "\n".join([f"{verdict} (condition {self.condition:.5g})", *(f"  - {line}" for line in self.findings)])
+
+
+def identifiability(fit: Fit) -> Identifiability:
+    """Return condition, correlations, and in words what the fitted points cannot tell.
+
+    Works for any fit, also one that `Fit.checked` refuses.
+    """
+    usable = fit.condition <= MAX_CONDITION
+    errors = _relative_errors(fit) if usable and fit.correlations else {}
+    findings = [*_blind_directions(fit, usable), *_narrow_ranges(fit), *_uncertain(fit, errors), *_floor(fit)]
+    return Identifiability(
+        condition=fit.condition,
+        usable=usable,
+        correlations=fit.correlations,
+        relative_errors=errors,
+        findings=tuple(findings),
+    )
+
+
+def _blind_directions(fit: Fit, usable: bool) -> Iterator[str]:
+    """What can change together without the points noticing."""
+    if not usable:
+        problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
+        jacobian = problem.jacobian(problem.center(fit.theta))
+        direction = np.abs(np.linalg.svd(jacobian, full_matrices=False)[2][-1])
+        names = [name for name, size in zip(fit.theta, direction, strict=True) if size > 0.3 * direction.max()]
+        yield f"{' and '.join(names)} can change without a change of any loss by more than round-off"
+    yield from (f"{name} is at its bound: these points say nothing about it beyond that" for name in fit.at_bound)
+    for one, other, r in fit.correlations:
+        if abs(r) > STRONG_CORRELATION:
+            yield f"{one} and {other} move together (correlation {r:+.4f}): quote predictions, not {one} alone"
+
+
+def _narrow_ranges(fit: Fit) -> Iterator[str]:
+    """Variables that hardly vary, and pairs that vary on a line only."""
+    for name, column in fit.x.items():
+        if fit.law.least_sizes[name] > 1 and np.log10(column.max() / column.min()) < FEW_DECADES:
+            yield f"{name} spans a factor of {column.max() / column.min():.3g}: hardly a power law's worth, widen it"
+    for one, other in combinations(fit.x, 2):
+        a, b = (np.log(fit.x[name]) for name in (one, other))
+        if a.std() == 0 or b.std() == 0:
+            continue
+        r = float(np.corrcoef(a, b)[0, 1])
+        if r < -0.999:
+            yield f"{one} {other} is the same for all points: one budget tells where its optimum is, not how it moves"
+        elif r > 0.95:
+            yield f"{other} nearly follows {one} (correlation {r:.3f}): vary {other} at fixed {one}"
+
+
+def _relative_errors(fit: Fit) -> dict[str, float]:
+    """Standard error over estimate by the curvature, of every parameter inside its bounds."""
+    resamples = _as_it_is(fit)
+    noise = _noise(resamples.problem, resamples.u, resamples.delta)
+    _, _, hessian = resamples.problem.evaluate(resamples.u, np.ones((1, fit.n_points)), resamples.delta)
+    low, high = fit.law.bounds
+    held = ((resamples.u <= low) | (resamples.u >= high))[0]
+    covariance = noise * np.linalg.pinv(np.where(held[:, None] | held, np.eye(held.size), hessian[0]), hermitian=True)
+    errors = {}
+    for name, value in fit.theta.items():
+        if name not in fit.at_bound:
+            slope = np.where(held, 0.0, resamples.slope(lambda theta, name=name: theta[name], resamples.u)[0, 0])
+            errors[name] = float(np.sqrt(slope @ covariance @ slope) / abs(value))
+    return errors
+
+
+def _uncertain(fit: Fit, errors: Mapping[str, float]) -> Iterator[str]:
+    """Parameters known to no better than half of their size."""
+    for name, error in sorted(errors.items(), key=lambda item: -item[1]):
+        if error > 0.5:
+            yield f"{name} is {fit.theta[name]:.5g} give or take {100 * error:.3g} %"
+
+
+def _floor(fit: Fit) -> Iterator[str]:
+    """How far the points are above the floor that they are said to approach."""
+    if fit.law.has_floor and fit.theta.get("E", 0.0) > 0:
+        above = float(fit.L.min() / fit.theta["E"] - 1)
+        if above > 0.1:
+            yield f"the lowest loss is {100 * above:.3g} % above the floor E, which is an extrapolation"

@@ -1,0 +1,870 @@
+"""The three Chinchilla approaches, a second road to the third, and what to train for a budget.
+
+All work on columns of runs: C (FLOPs), N (parameters), D (tokens), L (nats per token), in a counting of your choice.
+
+>>> float(allocate("hoffmann2022", 5.76e23).N.round(-8))
+40400000000.0
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
+from scalinglaws import published
+from scalinglaws.counting import PF_DAY
+from scalinglaws.fit import Fit, FitError, Problem, Residual, checked_column, fit
+from scalinglaws.laws import Law, chinchilla, kaplan_joint, muennighoff
+
+__all__ = [
+    "FLOPS_PER_PARAM_TOKEN",
+    "NAMED",
+    "Allocation",
+    "Budget",
+    "Counted",
+    "Frontier",
+    "InferenceAllocation",
+    "Refusal",
+    "allocate",
+    "allocate_for_inference",
+    "approach1",
+    "approach2",
+    "approach3",
+    "counted",
+    "isoflop_bias",
+    "ladder_exponent",
+    "named",
+    "variable_projection",
+]
+
+Array = NDArray[np.float64]
+
+FLOPS_PER_PARAM_TOKEN = 6.0  # two for the forward pass and four for the backward: Kaplan et al. 2020, section 2.1
+NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", "muennighoff2023", "sardana2023")
+FLOPS_RULES = ("6nd", "6nd-nonemb")
+LEAST_SIZES = 3  # on one budget, to see a minimum at all
+ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
+TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
+TELLING_BIAS = 0.01  # in ln N: below, the bias of a parabola is not worth a warning
+SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: another counting, or columns that do not belong together
+
+
+class Refusal(StrEnum):
+    """Why a budget gave no optimum."""
+
+    TOO_FEW = "too few sizes"
+    DOWNWARD = "opens downward"
+    EDGE = "minimum at the edge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """One isoFLOP curve: its optimum, or why it has none."""
+
+    C: float  # geometric mean of its runs
+    N_opt: float  # nan where refused
+    L_opt: float  # nan where refused
+    n_points: int
+    half_width: float  # sizes reach from 1/half_width to half_width times their geometric middle
+    refused: Refusal | None
+    message: str
+    coefficients: tuple[float, ...]  # of the polynomial in ln N - ln N_middle, highest power first; empty if not fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier:
+    """Power laws N = N_scale C^a and D = D_scale C^b through the optima of several budgets."""
+
+    source: str  # "approach 1" or "approach 2"
+    a: float
+    b: float
+    N_scale: float
+    D_scale: float
+    C: Array  # [m], of the optima that the power laws go through
+    N: Array  # [m]
+    D: Array  # [m]
+    L: Array  # [m]
+    budgets: tuple[Budget, ...]  # all, also the refused ones
+    bias: float | None  # of ln N_opt by the shape of a parabola; None where that is not known or does not apply
+    warnings: tuple[str, ...]
+
+    def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
+        """Return N and D for a budget, on the two power laws."""
+        C = np.asarray(C, float)
+        return self.N_scale * C**self.a, self.D_scale * C**self.b
+
+    def summary(self) -> str:
+        """Return a report of a few lines: warnings first, then the laws, then every budget."""
+        lines = [f"{self.source}: N = {self.N_scale:.5g} C^{self.a:.5g}, D = {self.D_scale:.5g} C^{self.b:.5g}"]
+        lines[:0] = [f"warning: {text}" for text in self.warnings]
+        for budget in self.budgets:
+            found = budget.message if budget.refused else f"N_opt {budget.N_opt:.5g}  L_opt {budget.L_opt:.5g}"
+            lines.append(f"  C {budget.C:.5g}  {budget.n_points:>4} points  {found}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What to train for a budget. Arrays have the shape of C."""
+
+    N: Array
+    D: Array
+    loss: Array  # nan where the source has no loss (approaches 1 and 2)
+    tokens_per_param: Array
+    C: Array  # training FLOPs
+    flops: str  # counting rule
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceAllocation:
+    """The cheapest model of a quality, training and serving together. Arrays have the common shape of the inputs."""
+
+    N: Array
+    D: Array
+    loss: Array
+    tokens_per_param: Array
+    C_train: Array
+    C_inference: Array
+    C: Array  # sum of both
+    saved: Array  # share of the sum that a model compute-optimal in training, of the same loss, would cost
+    inference_tokens: Array
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A compute-optimal frontier under non-embedding counting, from a surface in total parameters. Arrays [n]."""
+
+    N_nonemb: Array
+    N: Array
+    D: Array
+    C_nonemb: Array
+    C: Array
+    loss: Array
+    exponent: Array  # local: d ln N_nonemb / d ln C_nonemb
+    gamma: float  # embedding parameters over the cube root of N_nonemb
+
+    @property
+    def mean_exponent(self) -> float:
+        """Slope of the least-squares line of ln N_nonemb on ln C_nonemb over these sizes."""
+        return _line(np.log(self.C_nonemb), np.log(self.N_nonemb))[1]
+
+
+Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]
+
+
+def approach1(
+    *,
+    C: ArrayLike,
+    N: ArrayLike,
+    L: ArrayLike,
+    D: ArrayLike | None = None,
+    run: ArrayLike | None = None,
+    last: float = 0.15,
+    tolerance: float = TOLERANCE,
+) -> Frontier:
+    """Return the frontier under the envelope of training runs: the size that has the least loss for each compute.
+
+    Parameters
+    ----------
+    C, N, L : array_like [n]
+        Training FLOPs so far, parameters and loss: readings along training curves, or one per run.
+    D : array_like [n], optional
+        Tokens; left out, C / 6N.
+    run : array_like [n], optional
+        Label of the training curve that a reading belongs to. Left out, every point is a run at its end.
+    last : float
+        Share of a curve, in compute, from which readings are taken: earlier, its learning rate is still high, and the
+        loss is above that of a run made to end there.
+    tolerance : float
+        In ln C; without curves, runs this close share a budget.
+
+    Returns
+    -------
+    Frontier
+        With curves, a point for every compute at which three sizes or more can be compared; without, one per budget. A
+        point whose best size is the least or the largest at hand is refused: the envelope lies beyond.
+
+    Raises
+    ------
+    FitError
+        If fewer than two points are left, with the reasons, or a column is not positive and finite.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15 % of a run).
+    """
+    columns = _columns(C=C, N=N, L=L, D=D)
+    if not 0 < last <= 1:
+        raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
+    if run is None:
+        budgets = [_best_of_budget(columns, rows) for rows in _budgets(columns["C"], tolerance)]
+    else:
+        budgets = _envelope(columns, np.asarray(run), last)
+    return _frontier("approach 1", columns, budgets, None, ())
+
+
+def approach2(
+    *,
+    C: ArrayLike,
+    N: ArrayLike,
+    L: ArrayLike,
+    D: ArrayLike | None = None,
+    degree: int = 2,
+    tolerance: float = TOLERANCE,
+    surface: Fit | Mapping[str, float] | None = None,
+) -> Frontier:
+    """Return the frontier through the minima of isoFLOP curves: loss against ln N at one budget, and a polynomial.
+
+    Parameters
+    ----------
+    C, N, L : array_like [n]
+        Training FLOPs, parameters and loss of runs; those within ``tolerance`` in ln C of the next share a budget.
+    D : array_like [n], optional
+        Tokens; left out, C / 6N.
+    degree : int
+        2, a parabola, or 4. A loss is steeper towards small sizes where alpha is larger than beta, which a parabola
+        cannot be: its minimum is then off.
+    tolerance : float
+        In ln C.
+    surface : Fit or mapping, optional
+        Anything with an alpha and a beta: sizes the bias of the parabola, see `isoflop_bias`, which is reported and
+        not removed.
+
+    Returns
+    -------
+    Frontier
+        A budget with fewer sizes than the polynomial needs, a curve that opens downward, and a minimum at the edge of
+        the sizes or beyond are refused one by one; see its ``budgets``.
+
+    Raises
+    ------
+    FitError
+        If fewer than two budgets are left, with the reasons, or a column is not positive and finite.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
+    """
+    if degree not in (2, 4):
+        raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
+    columns = _columns(C=C, N=N, L=L, D=D)
+    groups = list(_budgets(columns["C"], tolerance))
+    budgets = [_isoflop(columns, rows, degree) for rows in groups]
+    bias, warnings = None, []
+    kept = [rows for rows, budget in zip(groups, budgets, strict=True) if budget.refused is None]
+    if degree == 2 and kept:
+        if surface is None:
+            warnings.append("the bias of a parabola is unknown: pass surface=, with an alpha and a beta, to size it")
+        else:
+            theta = surface.theta if isinstance(surface, Fit) else surface
+            each = [isoflop_bias(columns["N"][rows], alpha=theta["alpha"], beta=theta["beta"]) for rows in kept]
+            bias = float(np.mean(each))
+            if abs(bias) > TELLING_BIAS:
+                warnings.append(
+                    f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g} % "
+                    f"(alpha {theta['alpha']:.4g}, beta {theta['beta']:.4g}); use degree=4, or approach 3"
+                )
+    found = _frontier("approach 2", columns, budgets, bias, warnings)
+    drift = _drift(columns, groups, budgets)
+    if drift is not None:
+        found = replace(found, warnings=(*found.warnings, drift))
+    return found
+
+
+def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
+    r"""Return the error of ln N_opt of a parabola through the sizes ``N`` of one budget, around their middle.
+
+    With :math:`u = \ln N - \langle\ln N\rangle`, :math:`(\alpha - \beta)/6 \cdot \langle u^4 \rangle / \langle u^2
+    \rangle`: the least-squares line through a cubic. Leading order in the width; good to 3 % up to 16 times either way.
+    It is the same at every budget that is probed in the same way, so it moves the line and not its slope.
+    """
+    u = np.log(np.asarray(N, float))
+    u = u - u.mean()
+    return float((alpha - beta) / 6 * np.mean(u**4) / np.mean(u**2))
+
+
+def approach3(
+    *, N: ArrayLike, D: ArrayLike, L: ArrayLike, residual: Residual = "log", delta: float | None = None
+) -> Fit:
+    """Return the fit of Chinchilla's surface to runs, see `fit.fit`; its message says if N and D look swapped.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.3, used delta=1e-3.
+    """
+    found = fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D)
+    return _with_doubts(found)
+
+
+def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
+    """Return the least-squares fit of raw losses, on another road than the general fitter's: two unknowns, not five.
+
+    For given exponents the best E, A and B are a linear problem. What is left is minimized over the exponents alone, by
+    Gauss-Newton with the projection's own derivative (Golub & Pereyra 1973), from the best point of a coarse grid. The
+    result is then examined like any other: it carries the general fitter's certificate.
+
+    Raises
+    ------
+    FitError
+        If the points cannot be fitted, or the two roads end at different places.
+    """
+    other = _with_doubts(fit(chinchilla, L=L, residual="raw", delta=math.inf, N=N, D=D))
+    problem = Problem.of(chinchilla, other.x, other.L, "raw")
+    terms = np.stack([np.zeros_like(problem.y), *problem.logs])  # [3, n], of the floor, N and D
+
+    def basis(exponents: Array) -> Array:
+        return np.exp(-np.array([0.0, *exponents])[:, None] * terms).T  # [n, 3]
+
+    def residual(exponents: Array) -> Array:
+        columns = basis(exponents)
+        return problem.y - columns @ np.linalg.lstsq(columns, problem.y, rcond=None)[0]
+
+    def jacobian(exponents: Array) -> Array:
+        """Derivative of the projected residual: the part that no change of the coefficients can undo, and its twin."""
+        columns = basis(exponents)
+        orthonormal, triangle = np.linalg.qr(columns)
+        coefficients = np.linalg.solve(triangle, orthonormal.T @ problem.y)
+        left = problem.y - columns @ coefficients
+        slopes = -terms[1:].T * columns[:, 1:]  # [n, 2], each of its own column only
+        straight = slopes * coefficients[1:]
+        straight = straight - orthonormal @ (orthonormal.T @ straight)
+        through = np.zeros((3, 2))
+        through[[1, 2], [0, 1]] = slopes.T @ left
+        return -(straight + orthonormal @ np.linalg.solve(triangle.T, through))
+
+    grid = [(alpha, beta) for alpha in np.geomspace(0.05, 2, 16) for beta in np.geomspace(0.05, 2, 16)]
+    start = min(grid, key=lambda pair: float((residual(np.array(pair)) ** 2).sum()))
+    limits = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
+    exponents = least_squares(residual, start, jac=jacobian, bounds=(1e-3, 5.0), **limits).x  # pyrefly: ignore
+    for _ in range(20):  # that one stops when the sum of squares is flat; the slope can tell more
+        exponents = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
+    E, A, B = np.linalg.lstsq(basis(exponents), problem.y, rcond=None)[0]
+    value = float((residual(exponents) ** 2).sum() / 2) * problem.residual_unit**2
+    if min(A, B) > 0 <= E and value < other.value * (1 - 1e-6):
+        raise FitError(f"variable projection found {value:.6g} where the general fitter found {other.value:.6g}")
+    if min(A, B) <= 0 or E < 0:
+        return other  # the linear problem left the law; the general fitter keeps to it
+    u = problem.decenter(np.array([E, np.log(A), np.log(B), *exponents]))
+    theta = dict(zip(chinchilla.parameters, chinchilla.theta(u).tolist(), strict=True))
+    return replace(other, theta=theta, value=value)
+
+
+def named(name: str) -> tuple[Law, dict[str, float]]:
+    """Return a published law and its constants.
+
+    "kaplan2020" is the joint law in non-embedding parameters (Table 2); "hoffmann2022" has the constants of the TeX
+    source and "hoffmann2022-rounded" those in print; "besiroglu2024" is the refit in print; "muennighoff2023" is for
+    repeated data; "sardana2023" has the constants that reproduce the examples of that paper.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    value = published.value
+    if name == "kaplan2020":
+        figures = {"alpha_N": "K15", "alpha_D": "K16", "N_c": "K17", "D_c": "K18"}
+        return kaplan_joint, {letter: value(id) for letter, id in figures.items()}
+    if name == "hoffmann2022":
+        return chinchilla, _from_logarithms("C22")
+    if name in ("hoffmann2022-rounded", "sardana2023"):
+        id = "C21" if name == "hoffmann2022-rounded" else "S08"
+        return chinchilla, {letter: value(id, letter) for letter in chinchilla.parameters}
+    if name == "besiroglu2024":
+        figures = {"A": "E01", "B": "E02", "E": "E03", "alpha": "E04", "beta": "E05"}
+        return chinchilla, {letter: value(id, letter) for letter, id in figures.items()}
+    if name == "muennighoff2023":
+        decay = {"R_D_star": value("D01", "R_D_star"), "R_N_star": value("D02", "R_N_star")}
+        return muennighoff, _from_logarithms("D03") | decay
+    raise ValueError(f"no law is named {name!r}; choose one of {', '.join(NAMED)}")
+
+
+def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> Allocation:
+    """Return the compute-optimal N and D for a training budget.
+
+    Parameters
+    ----------
+    source : Fit, Frontier, str, or (Law, mapping)
+        A fit, the result of approach 1 or 2, a name from `NAMED`, or a law and its parameters.
+    C : array_like
+        Training FLOPs.
+    flops : str or float
+        How C counts. "6nd": 6 N D in the N of the source. "6nd-nonemb": 6 N D without the embeddings, for a surface in
+        total parameters, by `counted`; N is still the total. A number: FLOPs per parameter and token.
+
+    Returns
+    -------
+    Allocation
+
+    Raises
+    ------
+    FitError
+        If the fit does not determine its parameters.
+    ValueError
+        If the rule or the name is unknown, the law has no compute-optimal point, or C is not positive.
+
+    Notes
+    -----
+    "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
+    is spent at the critical batch, so C_min = C/2 (eq. 5.5).
+    """
+    C = np.asarray(C, float)
+    if not (np.isfinite(C) & (C > 0)).all():
+        raise ValueError("C must be positive and finite, in training FLOPs such as 1e21")
+    rule, per_param_token = _rule(flops)
+    if source == "kaplan2020":
+        if rule != "6nd":
+            raise ValueError(f"flops is {flops!r}; the frontier of kaplan2020 was fitted to '6nd' without embeddings")
+        return _kaplan_frontier(C)
+    label, law, theta = _source(source)
+    if isinstance(source, Frontier):
+        if rule == "6nd-nonemb":
+            raise ValueError("flops is '6nd-nonemb'; approaches 1 and 2 count as their runs did, so choose '6nd'")
+        N, D = source.optimum(C)
+        loss = np.full(C.shape, np.nan)
+    elif rule == "6nd-nonemb":
+        N, D, loss = _at_nonemb_budget(source, C)
+    elif law.variables[:2] != ("N", "D"):
+        raise ValueError(f"{label} is a law of {', '.join(law.variables)}; an allocation needs one of N and D")
+    else:
+        N, D = law.optimum(theta, C, k=per_param_token)
+        loss = law.value(theta, N, D, *([D] * (len(law.variables) - 2)))  # unique tokens: all of them
+    return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops=rule, source=label)
+
+
+def allocate_for_inference(
+    source: Source,
+    *,
+    inference_tokens: ArrayLike,
+    C: ArrayLike | None = None,
+    loss: ArrayLike | None = None,
+) -> InferenceAllocation:
+    r"""Return the N and D of least :math:`6 N D + 2 N D_{inf}` among all that reach a loss.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface.
+    inference_tokens : array_like
+        Tokens that the model will read and write in its life.
+    C, loss : array_like
+        One of the two: the loss to reach, or training FLOPs that would reach it if they were spent compute-optimally.
+
+    Raises
+    ------
+    ValueError
+        If both or neither of C and loss are given, a loss is at or below the floor, tokens are negative, or the law is
+        not Chinchilla's.
+
+    Notes
+    -----
+    Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
+    optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
+    finds the only root.
+    """
+    label, law, theta = _source(source)
+    if law is not chinchilla:
+        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta; choose a fit of that, or another name")
+    if (C is None) == (loss is None):
+        raise ValueError("give one of C and loss: the quality to reach")
+    if C is not None:
+        loss = allocate(source, C).loss
+    target, tokens = np.broadcast_arrays(np.asarray(loss, float), np.asarray(inference_tokens, float))
+    E, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+    if not (target > E).all():
+        raise ValueError(
+            f"a loss of {target.min():.5g} is not above the floor E = {E:.5g} of {label}: no size reaches it"
+        )
+    if not (np.isfinite(tokens) & (tokens >= 0)).all():
+        raise ValueError("inference_tokens must be finite and not negative")
+
+    def line(odds: Array) -> tuple[Array, Array]:
+        """N and D at which the loss splits s : 1 - s, from ln s/(1-s)."""
+        of_N, of_D = (target - E) / (1 + np.exp(-odds)), (target - E) / (1 + np.exp(odds))
+        return (A / of_N) ** (1 / alpha), (B / of_D) ** (1 / beta)
+
+    best_training = np.full(target.shape, np.log(beta / alpha))
+    low, high = best_training, best_training + np.log1p(tokens / line(best_training)[1])  # D only grows from here
+    for _ in range(80):
+        middle = (low + high) / 2
+        beyond = middle - best_training > np.log1p(tokens / (3 * line(middle)[1]))
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    N, D = line((low + high) / 2)
+    plain_N, plain_D = line(best_training)
+    train, serve = 6 * N * D, 2 * N * tokens
+    plain = 6 * plain_N * plain_D + 2 * plain_N * tokens
+    return InferenceAllocation(
+        N=N,
+        D=D,
+        loss=target,
+        tokens_per_param=D / N,
+        C_train=train,
+        C_inference=serve,
+        C=train + serve,
+        saved=1 - (train + serve) / plain,
+        inference_tokens=tokens,
+        source=label,
+    )
+
+
+def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) -> Counted:
+    r"""Return the frontier that one finds who counts neither embeddings nor their FLOPs, in closed form.
+
+    Total parameters are :math:`N = N_{\setminus E} + \gamma N_{\setminus E}^{1/3}`. The least loss on
+    :math:`C_{\setminus E} = 6 N_{\setminus E} D` has :math:`h \alpha A N^{-\alpha} = \beta B D^{-\beta}` with
+    :math:`h = d\ln N / d\ln N_{\setminus E}`, so every size has its D and its compute at once. Where embeddings are
+    most of the model, h is 1/3 and rises; the local exponent then rises far above that of large models.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface, in total parameters.
+    N_nonemb : array_like
+        Sizes without embeddings.
+    gamma : float, optional
+        Embedding parameters over the cube root of N_nonemb; left out, that of Chinchilla's models.
+
+    Notes
+    -----
+    Pearce & Song 2024; derived anew.
+    """
+    label, law, theta = _source(source)
+    if law is not chinchilla:
+        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta in total parameters; choose such a one")
+    gamma = published.value("Q03", "gamma") if gamma is None else gamma
+    size = np.asarray(N_nonemb, float)
+    embedding = gamma * np.cbrt(size)
+    N = size + embedding
+    h = (size + embedding / 3) / N
+    dh = (size + embedding / 9) / (size + embedding / 3) - h  # d ln h / d ln N_nonemb
+    _, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+    D = (beta * B / (h * alpha * A) * N**alpha) ** (1 / beta)
+    return Counted(
+        N_nonemb=size,
+        N=N,
+        D=D,
+        C_nonemb=6 * size * D,
+        C=6 * N * D,
+        loss=chinchilla.value(theta, N, D),
+        exponent=1 / (1 + (alpha * h - dh) / beta),
+        gamma=gamma,
+    )
+
+
+def ladder_exponent(
+    source: Source,
+    N_nonemb: ArrayLike,
+    C: ArrayLike,
+    *,
+    embeddings: bool,
+    D: ArrayLike | None = None,
+    gamma: float | None = None,
+) -> float:
+    """Return the slope of ln N on ln C that a ladder of models gives: at each budget the best of the sizes at hand.
+
+    What a study of a surface would measure, and rougher than `counted`: sizes come in steps.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface, in total parameters.
+    N_nonemb : array_like [n]
+        Sizes of the ladder, without embeddings.
+    C : array_like [m]
+        Budgets.
+    embeddings : bool
+        Whether N and C = 6 N D count them.
+    D : array_like [k], optional
+        Tokens at which every model is read, of which the nearest to a budget counts; left out, exactly C / 6N.
+    gamma : float, optional
+        See `counted`.
+    """
+    _, law, theta = _source(source)
+    sizes, C = np.asarray(N_nonemb, float), np.asarray(C, float)
+    total = counted(source, sizes, gamma=gamma).N
+    shown = total if embeddings else sizes
+    tokens = C[:, None] / (FLOPS_PER_PARAM_TOKEN * shown)  # [m, n]
+    if D is not None:
+        readings = np.sort(np.asarray(D, float))
+        above = np.clip(np.searchsorted(readings, tokens), 1, readings.size - 1)
+        below_is_nearer = tokens - readings[above - 1] < readings[above] - tokens
+        tokens = readings[above - below_is_nearer]
+    loss = law.value(theta, total, tokens)
+    return _line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
+
+
+def _columns(**given: ArrayLike | None) -> dict[str, Array]:
+    """Columns of positive numbers of one length; tokens by 6 N D = C where they are not given."""
+    columns = {}
+    for name, values in given.items():
+        if values is not None:
+            columns[name] = checked_column(name, values)
+    sizes = {name: column.size for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise FitError(f"columns differ in length: {lengths}; pass one value per run in each")
+    if not columns["C"].size:
+        raise FitError("no runs; pass one value per run in C, N and L")
+    if "D" not in columns:
+        columns["D"] = columns["C"] / (FLOPS_PER_PARAM_TOKEN * columns["N"])
+    return columns
+
+
+def _budgets(C: Array, tolerance: float) -> Iterator[NDArray[np.intp]]:
+    """Rows of each budget, in order of C: a gap in ln C ends one."""
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance:.4g}; it is a difference in ln C, such as 0.1")
+    order = np.argsort(C, kind="stable")
+    logs = np.log(C[order])
+    for rows in np.split(order, np.flatnonzero(np.diff(logs) > tolerance) + 1):
+        spread = float(np.ptp(np.log(C[rows])))
+        if spread > 3 * tolerance and rows.size > 1:
+            raise FitError(
+                f"C runs from {C[rows].min():.4g} to {C[rows].max():.4g} without a gap: these are no isoFLOP runs; "
+                "use approach 3, or set a smaller tolerance"
+            )
+        yield rows
+
+
+def _budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
+    """A budget with nothing found in it yet."""
+    C, N = columns["C"][rows], columns["N"][rows]
+    return Budget(
+        C=float(np.exp(np.log(C).mean())),
+        N_opt=math.nan,
+        L_opt=math.nan,
+        n_points=rows.size,
+        half_width=float(np.sqrt(N.max() / N.min())),
+        refused=None,
+        message="",
+        coefficients=(),
+    )
+
+
+def _refused(budget: Budget, why: Refusal, message: str) -> Budget:
+    return replace(budget, refused=why, message=f"refused, {why}: {message}")
+
+
+def _isoflop(columns: Mapping[str, Array], rows: NDArray[np.intp], degree: int) -> Budget:
+    """The minimum of a polynomial in ln N, or why there is none among the sizes."""
+    budget, L = _budget(columns, rows), columns["L"][rows]
+    log_N = np.log(columns["N"][rows])
+    sizes, needed = np.unique(log_N).size, degree + 1
+    if sizes < needed:
+        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
+    order = np.argsort(log_N, kind="stable")  # sums in one order, whatever the order of rows
+    order = order[np.lexsort((L[order], log_N[order]))]
+    log_N, L = log_N[order], L[order]
+    middle = (log_N.min() + log_N.max()) / 2
+    width = (log_N.max() - log_N.min()) / 2
+    v = (log_N - middle) / width  # from -1 to 1
+    scaled = np.linalg.lstsq(np.vander(v, degree + 1), L, rcond=None)[0]
+    budget = replace(budget, coefficients=tuple((scaled / width ** np.arange(degree, -1, -1)).tolist()))
+    slope = np.polyder(scaled)
+    if degree == 2 and scaled[0] <= 0:
+        return _refused(
+            budget, Refusal.DOWNWARD, f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
+        )
+    roots = np.roots(slope)
+    real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+    valleys = real[np.polyval(np.polyder(slope), real) > 0]
+    inside = valleys[np.abs(valleys) < 1]
+    if not valleys.size:
+        return _refused(budget, Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
+    sizes_inside = np.unique(v)
+    if inside.size:
+        vertex = inside[np.argmin(np.polyval(scaled, inside))]
+        vertex_inside = sizes_inside[1] - 1e-12 <= vertex <= sizes_inside[-2] + 1e-12
+    else:
+        vertex, vertex_inside = valleys[np.argmin(np.abs(valleys))], False
+    N_opt = float(np.exp(middle + width * vertex))
+    if not vertex_inside:
+        side = "larger" if vertex > 0 else "smaller"
+        return _refused(
+            budget, Refusal.EDGE, f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
+        )
+    return replace(budget, N_opt=N_opt, L_opt=float(np.polyval(scaled, vertex)))
+
+
+def _best_of_budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
+    """The best run of a budget, if sizes on both sides of it are worse."""
+    budget, N, L = _budget(columns, rows), columns["N"][rows], columns["L"][rows]
+    return _best_size(budget, N, L)
+
+
+def _best_size(budget: Budget, N: Array, L: Array) -> Budget:
+    sizes = np.unique(N).size
+    if sizes < LEAST_SIZES:
+        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, an envelope needs {LEAST_SIZES}")
+    best = int(np.lexsort((N, L))[0])
+    if N[best] in (N.min(), N.max()):
+        side = "larger" if N[best] == N.max() else "smaller"
+        return _refused(budget, Refusal.EDGE, f"the best size, {N[best]:.4g}, is the last; train {side} models")
+    return replace(budget, N_opt=float(N[best]), L_opt=float(L[best]))
+
+
+def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[Budget]:
+    """The best size at every compute at which curves are near their end, from straight lines in logarithms."""
+    if run.shape != columns["C"].shape:
+        raise ValueError(f"run has shape {run.shape}; give one label for each of {columns['C'].size} readings")
+    curves = []
+    for label in np.unique(run):
+        rows = np.flatnonzero(run == label)
+        rows = rows[np.argsort(columns["C"][rows], kind="stable")]
+        if np.ptp(columns["N"][rows]) > 0:
+            raise FitError(f"run {label!r} has readings of several sizes N; label each run on its own")
+        C = columns["C"][rows]
+        first = max(np.searchsorted(C, (1 - last) * C[-1], side="left") - (C[0] < (1 - last) * C[-1]), 0)
+        rows = rows[first:]  # one reading before the window, to have a line up to its start
+        curves.append((np.log(C[first:]), np.log(columns["L"][rows]), float(columns["N"][rows[0]]), C[-1]))
+    begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, _, _, end in curves])
+    ends = np.array([logs[-1] for logs, _, _, _ in curves])
+    found = []
+    for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):  # at its own end, a run would look too good
+        reach = np.flatnonzero((begins <= at + 1e-12) & (at <= ends + 1e-12))
+        if not reach.size:
+            continue  # no run ends near here
+        N = np.array([curves[i][2] for i in reach])
+        L = np.exp([np.interp(at, curves[i][0], curves[i][1]) for i in reach])
+        budget = Budget(
+            C=float(np.exp(at)),
+            N_opt=math.nan,
+            L_opt=math.nan,
+            n_points=reach.size,
+            half_width=float(np.sqrt(N.max() / N.min())),
+            refused=None,
+            message="",
+            coefficients=(),
+        )
+        found.append(_best_size(budget, N, L))
+    return found
+
+
+def _frontier(
+    source: str, columns: Mapping[str, Array], budgets: list[Budget], bias: float | None, warnings: list[str] | tuple
+) -> Frontier:
+    """Power laws through what was found on each budget."""
+    kept = [budget for budget in budgets if budget.refused is None]
+    refused = [budget for budget in budgets if budget.refused is not None]
+    if len(kept) < 2:
+        reasons = "; ".join(f"C {budget.C:.4g} {budget.message}" for budget in refused[:3])
+        raise FitError(
+            f"{source}: {len(kept)} of {len(budgets)} budgets give an optimum, two are needed"
+            + f": {reasons}" * bool(refused)
+        )
+    C, N, L = (np.array([getattr(budget, name) for budget in kept]) for name in ("C", "N_opt", "L_opt"))
+    ratio = columns["C"] / (columns["N"] * columns["D"])  # FLOPs per parameter and token, of these runs
+    per_param_token = float(np.exp(np.log(ratio).mean()))
+    D = C / (per_param_token * N)
+    (log_N, a), (log_D, b) = _line(np.log(C), np.log(N)), _line(np.log(C), np.log(D))
+    notes = list(warnings)
+    if refused:
+        first = refused[0]
+        notes.append(f"{len(refused)} of {len(budgets)} budgets are refused; C {first.C:.4g}: {first.message}")
+    off = abs(per_param_token / FLOPS_PER_PARAM_TOKEN - 1)
+    if off > SAME_PRODUCT:
+        notes.append(f"C is {per_param_token:.4g} N D on average, not 6 N D: check that all three count alike")
+    if len(kept) == 2:
+        notes.append("two budgets only: the power laws go through both points, whatever their noise")
+    return Frontier(
+        source=source,
+        a=a,
+        b=b,
+        N_scale=math.exp(log_N),
+        D_scale=math.exp(log_D),
+        C=C,
+        N=N,
+        D=D,
+        L=L,
+        budgets=tuple(budgets),
+        bias=bias,
+        warnings=tuple(notes),
+    )
+
+
+def _drift(columns: Mapping[str, Array], groups: list[NDArray[np.intp]], budgets: list[Budget]) -> str | None:
+    """A warning if the middle of the sizes moves against the optimum from budget to budget: that bends the exponent."""
+    offsets = [
+        float(np.log(columns["N"][rows]).mean() - np.log(budget.N_opt))
+        for rows, budget in zip(groups, budgets, strict=True)
+        if budget.refused is None
+    ]
+    moved = max(offsets) - min(offsets)
+    if moved < math.log(2):
+        return None
+    return (
+        f"the sizes drift against the optimum by a factor of {math.exp(moved):.2g} over the budgets, which biases the "
+        "exponent, and narrower grids do not help: center each grid, or use approach 3"
+    )
+
+
+def _line(x: Array, y: Array) -> tuple[float, float]:
+    """Intercept and slope of the least-squares line."""
+    u = x - x.mean()
+    slope = float(u @ y / (u @ u))
+    return float(y.mean() - slope * x.mean()), slope
+
+
+def _with_doubts(found: Fit) -> Fit:
+    """The fit, with a word in its message if N and D look swapped."""
+    if (found.x["D"] < found.x["N"]).all():
+        return replace(found, message=f"{found.message}; every D is below its N: are the two columns swapped?")
+    return found
+
+
+def _from_logarithms(id: str) -> dict[str, float]:
+    """Constants of a row that has the logarithms of the scales."""
+    figures = published.row(id).figures
+    scales = {letter: math.exp(figures[f"ln_{letter}"]) for letter in ("E", "A", "B")}
+    return {**scales, "alpha": figures["alpha"], "beta": figures["beta"]}
+
+
+def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
+    """A label, the law and its parameters."""
+    if isinstance(source, str):
+        return source, *named(source)
+    if isinstance(source, Fit):
+        source.checked()
+        return f"fit of {source.law.name}", source.law, source.theta
+    if isinstance(source, Frontier):
+        return source.source, chinchilla, {}
+    law, theta = source
+    return law.name, law, theta
+
+
+def _rule(flops: str | float) -> tuple[str, float]:
+    """Name of a counting rule, and its FLOPs per parameter and token."""
+    if isinstance(flops, str):
+        if flops not in FLOPS_RULES:
+            raise ValueError(f"flops is {flops!r}; choose one of {', '.join(FLOPS_RULES)}, or a number such as 6.0")
+        return flops, FLOPS_PER_PARAM_TOKEN
+    if not (math.isfinite(flops) and flops > 0):
+        raise ValueError(f"flops is {flops:.4g}; it must be positive: FLOPs per parameter and token, such as 6.0")
+    return f"{flops:g}nd", float(flops)
+
+
+def _kaplan_frontier(C: Array) -> Allocation:
+    """Efficient training as in Kaplan et al. 2020."""
+    value = published.value
+    least = C / 2 / PF_DAY  # C_min, PF-days
+    N = value("K30") * least ** value("K26", "p_N")
+    D = C / (FLOPS_PER_PARAM_TOKEN * N)
+    loss = (value("K08") / least) ** value("K07")
+    return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops="6nd", source="kaplan2020")
+
+
+def _at_nonemb_budget(source: Source, C: Array) -> tuple[Array, Array, Array]:
+    """Total N, D and loss at which the non-embedding FLOPs are C, by bisection in ln N: compute grows with size."""
+    low, high = np.full(C.shape, np.log(1.0)), np.log(C)
+    for _ in range(100):
+        middle = (low + high) / 2
+        beyond = counted(source, np.exp(middle)).C_nonemb > C
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    found = counted(source, np.exp((low + high) / 2))
+    return found.N, found.D, found.loss
