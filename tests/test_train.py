@@ -84,9 +84,9 @@ def test_a_long_corpus_prefix_does_not_change_the_validation(reference):
 
 EFFECTS = {
     "n_layer": 2, "d_model": 64, "n_head": 4, "d_ff": 128, "seq_len": 32, "position": "learned", "tied": True,
-    "base_d_model": 16, "base_d_head": 8, "init_scale": 0.5, "dropout": 0.3, "tokens": 6400, "batch_tokens": 256, "lr": 5e-3,
-    "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5, "final_lr_frac": 0.3,
-    "weight_decay": 0.0, "betas": (0.8, 0.95), "eps": 1e-3,
+    "base_d_model": 16, "base_d_head": 8, "init_scale": 0.5, "dropout": 0.3, "tokens": 6400, "batch_tokens": 256,
+    "lr": 5e-3, "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5,
+    "final_lr_frac": 0.3, "weight_decay": 0.0, "betas": (0.8, 0.95), "eps": 1e-3,
     "grad_clip": 0.01, "seed": 4, "eval_tokens": 1024, "unique_tokens": 3000,
 }  # fmt: skip
 

@@ -577,8 +577,10 @@ def _git(*words: str) -> str:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Name of the CPU as the system gives it."""
+    """Name of the CPU as the system gives it; family and model tell apart what virtual machines call by one name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    first = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+    if "model name" not in first:
+        return platform.processor() or platform.machine()
+    return f"{first['model name']}, family {first.get('cpu family', '?')} model {first.get('model', '?')}"
