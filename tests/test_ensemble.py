@@ -110,3 +110,12 @@ def test_each_lane_reads_its_own_order():
         expected = loop.batches[5]
         assert np.array_equal(x[lane], expected[0])
         assert np.array_equal(y[lane], expected[1])
+
+
+def test_the_choice_comes_with_its_reason():
+    short = ensemble.reason(MIXED)
+    assert short.startswith("8 together (up to 8 gain at 128 tokens a step), eager (about 0 s on one core;")
+    long = ensemble.reason([changed(seed=s, tokens=128 * 10**7) for s in (1, 2)])
+    assert long.startswith("2 together")
+    assert ("compiled" in long) == train.has_compiler()
+    assert ensemble.reason([changed(dropout=0.1)]).startswith("1 together (dropout draws from one stream)")

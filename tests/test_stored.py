@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scalinglaws import runs, sweep, train
@@ -37,18 +38,39 @@ def test_the_rows_say_where_they_come_from(stored):
     assert (table["seconds"] > 0).all()
 
 
-def test_a_run_comes_out_again(stored):
-    """The cheapest runs, one of each seed. The order of operations differs between processors and library versions,
-    and training amplifies the last bit until it is as good as another seed: elsewhere the scatter of the seeds decides.
+REPEATED = 3  # runs of a sweep that are trained again
+CHEAP = 2e10  # FLOPs: about a second on one core
+SEED_SCATTER = 0.02  # nats: what seeds do to the smallest models (LOG.md), where a sweep has one seed
+
+
+def test_a_sample_of_the_runs_comes_out_again(stored):
+    """On the same kind of processor with the same library, to a last digit of the table: batched products round as
+    single ones do. Elsewhere sums are ordered otherwise, and training amplifies the last bit until it is as good as
+    another seed: three standard deviations of the seeds decide, taken over runs that differ in nothing else.
     """
     specs, table = stored
-    cheapest = table[table["flops"] == table["flops"].min()]
-    scatter = table.groupby(["d_model", "tokens"])["loss"].std().max()
-    for row in cheapest.itertuples():
+    cheap = table[(table["flops"] <= max(CHEAP, table["flops"].min())) & (table["status"] == "ok")]
+    sample = cheap.sample(min(REPEATED, len(cheap)), random_state=0)
+    but_seed = [column for column in runs.dtypes() if column not in (*runs.COLUMNS, "seed", "eval_at")]
+    seeds = table.groupby(["tokens", *but_seed], dropna=False)["loss"]
+    scatter = np.sqrt(seeds.var().mean()) if (seeds.size() > 1).any() else SEED_SCATTER
+    for row in sample.itertuples():
         run = train.train(specs[row.hash], runtime=train.Runtime(device="cpu", precision="fp32", compile=False))
         assert run.provenance["fingerprint"] == row.fingerprint
-        same_machine = (run.provenance["device"], run.provenance["versions"]) == (row.device, row.versions)
-        assert run.loss == pytest.approx(row.loss, abs=1e-6 if same_machine else 3 * scatter)
+        here = (run.provenance["device"], run.provenance["versions"])
+        is_same = here == (row.device, row.versions) and "eager" in row.runtime
+        assert run.loss == pytest.approx(row.loss, abs=1e-6 if is_same else 3 * scatter)
+
+
+def test_the_curves_belong_to_the_rows(stored, request):
+    specs, table = stored
+    curves = runs.stored_curves(request.node.callspec.params["stored"].stem)
+    assert set(curves["hash"]) <= set(specs)
+    last = curves[curves["kind"] == "eval"].groupby("hash").last()
+    ok = table[table["status"] == "ok"].set_index("hash")
+    assert set(ok.index) <= set(last.index)
+    assert last.loc[ok.index, "loss"].to_numpy() == pytest.approx(ok["loss"].to_numpy(), rel=1e-6)
+    assert (last.loc[ok.index, "tokens"] == ok["tokens"]).all()
 
 
 def test_an_unknown_sweep_is_refused_with_those_there_are():

@@ -189,6 +189,8 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.dry_run:
         plan = sweep.plan(specs, out)
         print(plan.to_json(orient="records") if args.json else _plan_in_words(plan, args.workers))
+        if not args.json:
+            print(*_reasons(specs, args), sep="\n")
         return 0
     table = _run_sweep(specs, out, args)
     try:
@@ -260,6 +262,17 @@ def _plan_in_words(plan: "pd.DataFrame", workers: int) -> str:
         f"{shown}\n{plan['runs'].sum()} runs, {plan['missing'].sum()} of them missing; C {total:.3g} FLOPs in all; "
         f"about {seconds:,.0f} s on {workers} worker{'s' * (workers > 1)}"
     )
+
+
+def _reasons(specs: list[RunSpec], args: argparse.Namespace) -> list[str]:
+    """How each shape of a sweep is trained, and why; nothing where torch is absent."""
+    try:
+        from scalinglaws import ensemble, train
+    except ModuleNotFoundError:
+        return []
+    runtime = train.Runtime(device=args.device, precision=args.precision, compile=args.compile)
+    groups = {(group[0].model.n_layer, group[0].model.d_model): group for group in ensemble.groups(specs)}
+    return [f"n_layer={layers} d_model={d}: {ensemble.reason(group, runtime)}" for (layers, d), group in groups.items()]
 
 
 def _table_in_words(table: "pd.DataFrame", out: Path) -> str:

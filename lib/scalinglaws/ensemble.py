@@ -55,6 +55,21 @@ def pays_off(spec: RunSpec) -> int:
     return max(1, min(TOGETHER_CPU, BATCH_TOKENS_CPU // spec.train.batch_tokens))
 
 
+def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
+    """How `train` would run a group, and why, in one line."""
+    longest, k = max(specs, key=lambda spec: spec.train.tokens), len(_trunks(specs))
+    chosen = dataclasses.replace(runtime, together=k).resolve(longest)
+    seconds, worth = chosen.eager_seconds(longest), single.compile_pays_from(longest)
+    if _alone(longest):
+        why = "dropout draws from one stream" if longest.model.dropout else "torch's LSTM knows one model"
+    else:
+        why = f"up to {pays_off(longest)} gain at {longest.train.batch_tokens} tokens a step"
+    return (
+        f"{k} together ({why}), {'compiled' if chosen.compile else 'eager'} (about {seconds:,.0f} s on one core; "
+        f"compilation pays from {worth:.0f} s on)"
+    )
+
+
 def train(
     specs: Sequence[RunSpec],
     corpus: Corpus | None = None,

@@ -34,6 +34,7 @@ from scalinglaws.mup import rules
 from scalinglaws.runs import Run, atomically, loadz, now, savez
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+EAGER_FLOPS = 5e10  # a second, of one core without compilation: measured, see benchmarks/trainer.py
 EVAL_CHUNK = 8192  # tokens scored at a time
 
 
@@ -58,17 +59,23 @@ class Runtime:
             precision = "bf16" if device == "cuda" else "fp32"
         compile_ = self.compile
         if compile_ is None:
-            # About 10 s of compilation a layer, against a gain of a factor 1.2 (fp32) to 2.5 (bf16) over some
-            # 5e10 FLOP/s of eager execution on one core: measured, see benchmarks/trainer.py.
-            seconds = self.together * counting.flops(spec.model, spec.train.tokens) / 5e10
             can = device == "cpu" and spec.model.family == "transformer" and has_compiler() and ranks()[1] == 1
-            compile_ = can and seconds > 60 * (1 + spec.model.n_layer)
+            compile_ = can and self.eager_seconds(spec) > compile_pays_from(spec)
         return dataclasses.replace(self, device=device, precision=precision, compile=compile_)
+
+    def eager_seconds(self, spec: RunSpec) -> float:
+        """About how long one core trains, all models that are trained together."""
+        return self.together * counting.flops(spec.model, spec.train.tokens) / EAGER_FLOPS
 
     def __str__(self) -> str:
         how = f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
         how += f" in each of {ranks()[1]} processes" * (ranks()[1] > 1)
         return how if self.together == 1 else f"{how}, {self.together} together"
+
+
+def compile_pays_from(spec: RunSpec) -> float:
+    """Seconds of eager training from which compilation is worth its own time, some 10 s a layer."""
+    return 60.0 * (1 + spec.model.n_layer)
 
 
 def ranks() -> tuple[int, int]:
