@@ -177,8 +177,8 @@ def curves(runs: Iterable[Run], points: int = 128) -> pd.DataFrame:
         tokens, loss = run.curve["tokens"], run.curve["train_loss"]
         stretches = [part for part in np.array_split(np.arange(len(tokens)), points) if len(part)]
         means, ends = [loss[part].mean() for part in stretches], tokens[[part[-1] for part in stretches]]
-        rows = {"train": (ends, means, math.nan)}
-        rows["eval"] = tuple(run.curve[key] for key in ("eval_tokens", "eval_loss", "eval_se"))
+        evals = (run.curve["eval_tokens"], run.curve["eval_loss"], run.curve["eval_se"])
+        rows = {"train": (ends, means, math.nan), "eval": evals}
         for kind, (at, values, errors) in rows.items():
             columns = {"hash": run.spec.hash, "kind": kind, "tokens": at, "loss": values, "loss_se": errors}
             parts.append(pd.DataFrame(columns))
