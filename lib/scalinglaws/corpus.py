@@ -586,15 +586,16 @@ def _write(path: Path, save: Callable) -> None:
 
 
 def _codec(vocab: str) -> "_Bytes | _Subwords":
-    """Vocabulary by name or by the path of a tokenizer file."""
+    """Vocabulary by name or by the path of a tokenizer file, from here or from the checkout."""
     if vocab in ("ascii", "bytes"):
         return _Bytes(vocab_size=128 if vocab == "ascii" else 256)
-    if not Path(vocab).is_file():
+    path = Path(vocab) if Path(vocab).is_file() else Path(__file__).parents[2] / vocab
+    if not path.is_file():
         raise ValueError(f"vocab={vocab!r}: no such file; choose 'ascii', 'bytes' or the path of a tokenizer.json")
     from tokenizers import Tokenizer
 
     try:
-        codec = _Subwords(tokenizer=Tokenizer.from_file(vocab))
+        codec = _Subwords(tokenizer=Tokenizer.from_file(str(path)))
     except Exception as error:  # the library raises nothing narrower
         raise ValueError(f"vocab={vocab!r}: not a tokenizer.json ({error}); save one with Tokenizer.save") from error
     if codec.vocab_size > 2**16:

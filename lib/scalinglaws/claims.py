@@ -1,0 +1,306 @@
+"""Claims with verdicts, and the ledger that lists all of the book's: ``data/claims.csv``.
+
+A chapter states each claim as a `Claim` and holds it to its criterion with `Claim.check`. Chapters write the ledger
+(with the variable ``SCALINGLAWS_CLAIMS`` naming a folder, each checked claim leaves a record there; `collect` makes
+the table of them), and from then on a chapter that finds something else than the ledger says fails.
+"""
+
+import json
+import math
+import os
+import re
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from scalinglaws import published
+
+__all__ = ["Claim", "Claims", "agree", "collect", "ledger", "number"]
+
+Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
+How = Literal["live", "stored", "public data", "arithmetic"]
+RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which checked claims leave their records
+ROOT = Path(__file__).parents[2]
+LEDGER = ROOT / "data" / "claims.csv"
+MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
+MARKS: dict[Verdict, str] = {
+    "reproduced": "✓",
+    "reproduced in direction": "↗",
+    "not at this scale": "○",
+    "contradicted": "✕",
+}
+
+
+def number(value: float | str, fmt: str = "{:.3g}") -> str:
+    """Return a number as a book prints it: a true minus sign, and powers of ten in place of ``e+05``.
+
+    Parameters
+    ----------
+    value : float or str
+        What to print, in the unit that the text around it (or ``fmt``) names.
+    fmt : str
+        A ``str.format`` field for it, such as ``"{:.2f} nats"``.
+    """
+    text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", fmt.format(value))
+    return re.sub(r"(?<=\d)e([+-])0*(\d+)", _power_of_ten, text)
+
+
+def _power_of_ten(match: re.Match[str]) -> str:
+    sign = "⁻" if match[1] == "-" else ""
+    return f" × 10{sign}" + match[2].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    r"""One published claim beside this book's own number, with the criterion that decides between them.
+
+    Shown at the end of a cell it is a box with a verdict. `check` holds the verdict to the criterion.
+
+    Parameters
+    ----------
+    id : str
+        Unique in the book, such as ``"power-laws-slope"``.
+    statement : str
+        What is claimed, in one sentence. TeX goes between ``\(`` and ``\)``.
+    published : float or str
+        What the source states: a number, or words where it gives none.
+    published_id : str
+        Its row in the table of published numbers, such as ``"K01"``.
+    ours : float
+        The number found here, in the same unit.
+    low, high : float, optional
+        Interval for ``ours``; neither for plain arithmetic.
+    criterion : str
+        When the claim counts as reproduced, in words, fixed before the numbers are looked at.
+    verdict : str
+        The first two say that the criterion is met, the last two that it is not.
+    how : str
+        "live": trained in the chapter; "stored": from a run table of ours; "public data": other people's runs;
+        "arithmetic": no runs at all.
+    fmt : str
+        How to print the numbers, see `number`.
+    """
+
+    id: str
+    statement: str
+    published: float | str
+    published_id: str
+    ours: float
+    low: float | None = None
+    high: float | None = None
+    criterion: str
+    verdict: Verdict
+    how: How
+    fmt: str = "{:.3g}"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("verdict", get_args(Verdict)), ("how", get_args(How))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"claim {self.id}: {name} is {getattr(self, name)!r}, use one of {allowed}")
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"claim {self.id}: low is {self.low}, high is {self.high}; give both or neither")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise ValueError(f"claim {self.id}: low {self.low:.4g} is not below high {self.high:.4g}; swap them")
+
+    def check(self, accepted: bool) -> "Claim":
+        """Return the claim itself if the recorded verdict agrees with what the criterion says in this run.
+
+        Parameters
+        ----------
+        accepted : bool
+            Whether the criterion is met, computed from this run's numbers.
+
+        Raises
+        ------
+        AssertionError
+            If the book would print a verdict that its own numbers do not bear out, or that its ledger does not have.
+        """
+        if bool(accepted) != (self.verdict in MET):
+            outcome = "met" if accepted else "not met"
+            raise AssertionError(
+                f"claim {self.id}: criterion {self.criterion!r} is {outcome} (ours {self._ours()}, published "
+                f"{self._published()}), but the verdict says {self.verdict!r}; change the verdict or find the bug"
+            )
+        folder = os.environ.get(RECORDS)
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"{self.id}.json").write_text(json.dumps(asdict(self), default=float), encoding="utf-8")
+        else:
+            self._compare()
+        return self
+
+    def _compare(self) -> None:
+        """Hold the claim to its row of the ledger; a claim of the reader's own has none."""
+        rows = ledger() if LEDGER.is_file() else pd.DataFrame(columns=["id"])
+        for row in rows[rows["id"] == self.id].to_dict("records"):
+            different = agree(asdict(self), row)
+            if different:
+                raise AssertionError(
+                    f"claim {self.id}: the ledger data/claims.csv has another {different}; "
+                    "write it again with `make claims`, or find what changed"
+                )
+
+    def _published(self) -> str:
+        return self.published if isinstance(self.published, str) else number(self.published, self.fmt)
+
+    def _ours(self) -> str:
+        ours = number(self.ours, self.fmt)
+        if self.low is None or self.high is None:
+            return ours
+        return f"{ours} [{number(self.low, self.fmt)}, {number(self.high, self.fmt)}]"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            (f"Published ({self.published_id})", self._published()),
+            (f"Here ({self.how})", self._ours()),
+            ("Accepted if", self.criterion),
+        ]
+
+    def __str__(self) -> str:
+        """Plain text, for terminals and for readers without HTML."""
+        rows = "\n".join(f"  {name}: {value}" for name, value in self._rows())
+        return f"{self.statement}\n{rows}\n  Verdict: {MARKS[self.verdict]} {self.verdict}"
+
+    def _repr_pretty_(self, printer, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
+        kind = self.verdict.replace(" ", "-")
+        verdict = f'<span class="verdict verdict-{kind}">{MARKS[self.verdict]} {self.verdict}</span>'
+        return (  # the last class lets MathJax in, which otherwise leaves a cell's HTML alone
+            f'<section class="claim claim-{kind} tex2jax_process" id="claim-{escape(self.id)}" aria-label="Claim">'
+            f'<p class="claim-statement">{verdict} {escape(self.statement)}</p><dl>{rows}</dl></section>'
+        )
+
+
+@dataclass(frozen=True, init=False)
+class Claims:
+    """Several checked claims as one table, for those that need no box of their own."""
+
+    claims: tuple[Claim, ...]
+
+    def __init__(self, *claims: Claim):
+        object.__setattr__(self, "claims", claims)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.claims))
+
+    def _repr_pretty_(self, printer, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return _table(pd.DataFrame([asdict(claim) for claim in self.claims]))
+
+
+def ledger() -> pd.DataFrame:
+    """Return the ledger as a new frame, one row per claim in the order of the book.
+
+    Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval; ``section``
+    of the lecture and ``source`` (citation key and place) of the published row; ``notebook`` is the chapter.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data folder does not lie beside the package's source.
+    """
+    if not LEDGER.is_file():
+        raise FileNotFoundError("data/claims.csv is not beside lib/: install from a checkout, `pip install -e .`")
+    table = pd.read_csv(LEDGER, dtype=str, keep_default_na=False)
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in ("ours", "low", "high")})
+
+
+def collect(folder: str | Path, chapters: str | Path = ROOT / "chapters") -> pd.DataFrame:
+    """Make a ledger of the records that checked claims left in ``folder``, see `ledger`.
+
+    Raises
+    ------
+    ValueError
+        If a chapter states a claim that left no record, or two state the same one.
+    """
+    rows = []
+    for notebook in sorted(Path(chapters).glob("*.ipynb")):
+        for id in stated(notebook):
+            path = Path(folder) / f"{id}.json"
+            if not path.is_file():
+                raise ValueError(f"{notebook.name} states {id!r}, which left no record in {folder}: run that chapter")
+            record = json.loads(path.read_text(encoding="utf-8"))
+            source = published.row(record["published_id"].split(",")[0])
+            place = {"section": source.section, "source": f"{source.paper}, {source.where}", "notebook": notebook.stem}
+            value = record["published"]
+            text = value if isinstance(value, str) else number(value, record["fmt"])
+            rows.append(record | place | {"published": text})
+    table = pd.DataFrame(rows)
+    twice = table["id"][table["id"].duplicated()].tolist()
+    if twice:
+        raise ValueError(f"stated twice: {', '.join(twice)}; give each claim an id of its own")
+    return table
+
+
+def stated(notebook: Path) -> list[str]:
+    """Return the ids of the claims in a notebook, in its order."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return re.findall(r"Claim\(\s*id=\"([^\"]+)\"", code)
+
+
+def agree(record: dict, row: dict) -> str:
+    """Return in which respect a claim just made differs from its row of the ledger; an empty string if in none.
+
+    Words must be equal. Numbers that come from no training must agree to a tenth of their interval (a bootstrap's
+    ends move that much with the processor's rounding; measured: by less than a hundredth) or to a thousandth; a live
+    claim trains again, elsewhere perhaps to other digits, and its interval must touch the ledger's.
+    """
+    for name in ("statement", "published_id", "criterion", "verdict", "how"):
+        if record[name] != row[name]:
+            return f"{name}, {row[name]!r}"
+    has_interval = record["low"] is not None
+    if has_interval == bool(pd.isna(row["low"])):
+        return "interval"
+    if record["how"] == "live":
+        apart = has_interval and (record["low"] > row["high"] or record["high"] < row["low"])
+        return f"interval, from {row['low']:.4g} to {row['high']:.4g}" if apart else ""
+    width = row["high"] - row["low"] if has_interval else 0.0
+    for name in ("ours", "low", "high") if has_interval else ("ours",):
+        if not math.isclose(record[name], row[name], rel_tol=1e-3, abs_tol=width / 10):
+            return f"value of {name}, {row[name]:.6g} and not {record[name]:.6g}"
+    return ""
+
+
+def differences(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    """Return in words where the claims ``found`` by a run of the chapters differ from those ``kept`` in the ledger."""
+    rows = {row["id"]: row for row in kept.to_dict("records")}
+    lines = [f"{id}: in the ledger, but no chapter states it" for id in rows if id not in set(found["id"])]
+    for record in found.to_dict("records"):
+        absent = {"low": None, "high": None} if pd.isna(record["low"]) else {}
+        if record["id"] not in rows:
+            lines.append(f"{record['id']}: stated in {record['notebook']}, but not in the ledger")
+        elif different := agree(record | absent, rows[record["id"]]):
+            lines.append(f"{record['id']}: the ledger has another {different}")
+    return lines
+
+
+def counts(table: pd.DataFrame) -> pd.Series:
+    """Return how many claims of a ledger have each verdict, in the order of `Verdict`."""
+    return table["verdict"].value_counts().reindex(list(get_args(Verdict)), fill_value=0)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Rows of claims as an HTML table with a verdict in each."""
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
+    rows = []
+    for record in frame.to_dict("records"):
+        claim = Claim(**{name: record[name] for name in Claim.__dataclass_fields__})
+        published_text = f"{claim._published()} ({claim.published_id})"
+        cells = [claim.statement, published_text, f"{claim._ours()} ({claim.how})", claim.criterion]
+        kind = claim.verdict.replace(" ", "-")
+        verdict = f"<span class='verdict verdict-{kind}'>{MARKS[claim.verdict]} {claim.verdict}</span>"
+        body = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
+        rows.append(f"<tr id='claim-{escape(claim.id)}'>{body}<td>{verdict}</td></tr>")
+    return (
+        "<div class='claims tex2jax_process' role='region' aria-label='Claims' tabindex='0'>"
+        f"<table class='dataframe'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )

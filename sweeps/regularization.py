@@ -1,0 +1,21 @@
+"""Text: weight decay and dropout, on a million new tokens and on 65,536 read 16 times; three seeds (chapter 14).
+
+scalinglaws sweep regularization --workers 2 --device cpu --precision fp32 --csv data/runs/regularization.csv
+"""
+
+from scalinglaws import recipe, sweep
+from scalinglaws.config import RunSpec
+
+WIDTH = 64
+UNIQUE_TOKENS = 65_536
+EPOCHS = 16
+WEIGHT_DECAYS = (0.0, 0.1, 1.0, 3.0)
+DROPOUTS = (0.1, 0.3)  # without weight decay
+SEEDS = (0, 1, 2)
+
+
+def specs() -> list[RunSpec]:
+    """Every run of the sweep, in the order of its table."""
+    plain = sweep.repeats(recipe.TEXT, WIDTH, UNIQUE_TOKENS, [EPOCHS], SEEDS)
+    decayed = [sweep.vary(spec, weight_decay=decay) for decay in WEIGHT_DECAYS for spec in plain]
+    return decayed + [sweep.vary(spec, dropout=share) for share in DROPOUTS for spec in plain]
