@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME JUPYTER_PATH MPLBACKEND
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help book test lint cold clean
+.PHONY: help book test claims lint cold clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,12 @@ test: lint  ## Check style and types, then run the unit tests, every notebook an
 	@# Two workers, one core each. The built pages and the notebooks take the longest, so each keeps a worker busy.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests chapters --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
 	  -n 2 --dist loadgroup -rs
+
+claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
+	rm -rf _build/claims
+	OMP_NUM_THREADS=1 SCALINGLAWS_CLAIMS=$(CURDIR)/_build/claims $(BIN)/python -m pytest chapters --nbmake \
+	  --nbmake-kernel=python3 --nbmake-timeout=600 -n 2
+	$(BIN)/scalinglaws claims --write _build/claims
 
 lint: $(STAMP)  ## Check style, types, the flow of imports, and that no notebook carries outputs
 	$(BIN)/ruff check .

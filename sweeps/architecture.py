@@ -1,4 +1,4 @@
-"""Text: Transformer and LSTM at five sizes, three lengths, the LSTM at three learning rates (chapter 3).
+"""Text: Transformer and LSTM at five sizes, three lengths, each at several learning rates (chapter 3).
 
 scalinglaws sweep architecture --workers 2 --device cpu --precision fp32 --csv data/runs/architecture.csv
 """
@@ -6,11 +6,11 @@ scalinglaws sweep architecture --workers 2 --device cpu --precision fp32 --csv d
 from scalinglaws import recipe, sweep
 from scalinglaws.config import ModelConfig, RunSpec
 
-TRANSFORMERS = (176, 128, 64, 32, 16)  # d_model of one layer: 12 d^2 parameters
-LSTMS = (216, 156, 78, 39, 20)  # 8 d^2: the same number, within 1 % but for the smallest
+TRANSFORMERS = (128, 96, 64, 32, 16)  # d_model of one layer: 12 d^2 parameters
+LSTMS = (156, 118, 78, 39, 20)  # 8 d^2: the same number, within 1 % but for the smallest
 LENGTHS = tuple(2**k for k in (18, 19, 20))
 LSTM_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # no width rule is claimed for it, so each size has its own best
-TRANSFORMER_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # at the base width
+TRANSFORMER_LRS = (2.0**-7, 2.0**-6)  # at the base width
 
 
 def lstm(d_model: int) -> ModelConfig:

@@ -15,7 +15,6 @@ WIDTHS = {  # by FLOPs as executed, around where the least loss is expected
     1.6e11: (8, 16, 24, 32, 48, 64, 96),
     6.4e11: (16, 24, 32, 48, 64, 96, 128),
     2.56e12: (24, 32, 48, 64, 96, 128, 192),
-    1e13: (32, 48, 64, 96, 128, 192, 256),
 }
 SEEDS = (0, 1, 2)
 

@@ -10,7 +10,7 @@ from scalinglaws.config import DataConfig, RunSpec
 
 # Made by corpus.train_bpe from the first 2^24 bytes of the corpus.
 SUBWORDS = replace(recipe.TEXT, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
-WIDTHS = (96, 64, 32, 16)
+WIDTHS = (64, 48, 32, 16)
 DEPTHS = (1, 2, 4)
 TOKENS = 2**19
 SEEDS = (0, 1)

@@ -12,13 +12,13 @@ import re
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from scalinglaws import published
+from scalinglaws import published, runs
 
-__all__ = ["Claim", "Claims", "agree", "collect", "ledger", "number"]
+__all__ = ["Claim", "Claims", "agree", "collect", "counts", "differences", "in_words", "ledger", "number", "write"]
 
 Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
 How = Literal["live", "stored", "public data", "arithmetic"]
@@ -240,6 +240,24 @@ def collect(folder: str | Path, chapters: str | Path = ROOT / "chapters") -> pd.
     return table
 
 
+def write(table: pd.DataFrame) -> None:
+    """Write ``table``, see `collect`, as the ledger."""
+    runs.atomically(LEDGER, lambda path: table.to_csv(path, index=False, float_format="%.8g"))
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """Return a ledger as text: a line or two for each claim, by chapter, and the number of each verdict."""
+    lines = []
+    for notebook, group in table.groupby("notebook", sort=False):
+        lines.append(f"{notebook}")
+        for row in group.to_dict("records"):
+            claim = _claim(row)
+            found = f"published {claim._published()} ({claim.published_id}), here {claim._ours()} ({claim.how})"
+            lines.append(f"  {MARKS[claim.verdict]} {claim.statement}\n      {found}")
+    tally = ", ".join(f"{number} {verdict}" for verdict, number in counts(table).items())
+    return "\n".join([*lines, f"{len(table)} claims: {tally}"])
+
+
 def stated(notebook: Path) -> list[str]:
     """Return the ids of the claims in a notebook, in its order."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
@@ -288,12 +306,20 @@ def counts(table: pd.DataFrame) -> pd.Series:
     return table["verdict"].value_counts().reindex(list(get_args(Verdict)), fill_value=0)
 
 
+def _claim(record: dict) -> Claim:
+    """The claim of a row of a ledger."""
+    fields: dict[str, Any] = {name: record[name] for name in Claim.__dataclass_fields__}
+    if pd.isna(fields["low"]):
+        fields |= {"low": None, "high": None}
+    return Claim(**fields)
+
+
 def _table(frame: pd.DataFrame) -> str:
     """Rows of claims as an HTML table with a verdict in each."""
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
     rows = []
     for record in frame.to_dict("records"):
-        claim = Claim(**{name: record[name] for name in Claim.__dataclass_fields__})
+        claim = _claim(record)
         published_text = f"{claim._published()} ({claim.published_id})"
         cells = [claim.statement, published_text, f"{claim._ours()} ({claim.how})", claim.criterion]
         kind = claim.verdict.replace(" ", "-")

@@ -35,6 +35,7 @@ examples:
   scalinglaws sweep synthetic --workers 2
   scalinglaws fit runs.csv --report fit.html --json > fit.json
   scalinglaws plan --flops 1e21 --law fit.json
+  scalinglaws claims --verdict contradicted
 """
 
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_spec, _add_fit, _add_plan):
+    for add in (_add_train, _add_sweep, _add_spec, _add_fit, _add_plan, _add_claims):
         add(commands)
     return parser
 
@@ -502,6 +503,40 @@ loss   {loss}"""
 total  {record["C_train"] + record["C_inference"]:.5g} FLOPs: training {record["C_train"]:.5g}, serving {
             record["inference_tokens"]:.5g} tokens {record["C_inference"]:.5g}; {record["saved"]:.2%} saved"""
     return text
+
+
+def _add_claims(commands) -> None:
+    """Declare ``scalinglaws claims``."""
+    what = "print the ledger: every claim of the book with what was published, what was found and the verdict"
+    parser = commands.add_parser("claims", help="print the ledger of the book's claims", description=what)
+    parser.add_argument("--chapter", metavar="NAME", help="only claims of chapters with this in their name, such as 05")
+    parser.add_argument("--verdict", metavar="WORDS", help="only claims whose verdict starts with these words")
+    parser.add_argument("--csv", action="store_true", help="print the table as CSV")
+    records = parser.add_mutually_exclusive_group()
+    folder = {"type": Path, "metavar": "FOLDER"}
+    what = "hold what chapters left in FOLDER (SCALINGLAWS_CLAIMS=FOLDER) to the ledger; code 1 if they differ"
+    records.add_argument("--check", help=what, **folder)
+    records.add_argument("--write", help="write the ledger, data/claims.csv, from the records in FOLDER", **folder)
+    parser.set_defaults(command=_claims)
+
+
+def _claims(args: argparse.Namespace) -> int:
+    """Print the ledger, write it, or check a run of the chapters against it."""
+    from scalinglaws import claims
+
+    if args.check:
+        lines = claims.differences(claims.collect(args.check), claims.ledger())
+        print("\n".join(lines) if lines else f"all {len(claims.ledger())} claims are as in the ledger")
+        return 1 if lines else 0
+    if args.write:
+        claims.write(claims.collect(args.write))
+    table = claims.ledger()
+    if args.chapter:
+        table = table[table["notebook"].str.contains(args.chapter, regex=False)]
+    if args.verdict:
+        table = table[table["verdict"].str.startswith(args.verdict)]
+    print(table.to_csv(index=False) if args.csv else claims.in_words(table))
+    return 0
 
 
 def _json(record: dict) -> str:

@@ -1,0 +1,144 @@
+"""The ledger: chapters write it, hold themselves to it, and it names every claim they state."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalinglaws import claims
+from scalinglaws.cli import main
+
+ROOT = Path(__file__).parents[1]
+CLAIM = {
+    "id": "slope",
+    "statement": "Loss falls.",
+    "published": 0.076,
+    "published_id": "K01",
+    "ours": 0.081,
+    "low": 0.07,
+    "high": 0.09,
+    "criterion": "between 0.04 and 0.15",
+    "verdict": "reproduced",
+    "how": "stored",
+}
+CELL = 'book.Claim(\n    id="slope",\n    statement="Loss falls.",\n).check(True)'
+
+
+@pytest.fixture
+def chapters(tmp_path):
+    """One chapter that states one claim."""
+    folder = tmp_path / "chapters"
+    folder.mkdir()
+    cell = {"cell_type": "code", "source": CELL.splitlines(keepends=True)}
+    (folder / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
+    return folder
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    """Where checked claims leave their records."""
+    monkeypatch.setenv(claims.RECORDS, str(tmp_path / "records"))
+    return tmp_path / "records"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch, chapters, records):
+    """A ledger of that one claim, in place of the book's."""
+    monkeypatch.setattr(claims, "LEDGER", tmp_path / "claims.csv")
+    claims.Claim(**CLAIM).check(True)
+    claims.write(claims.collect(records, chapters))
+    monkeypatch.delenv(claims.RECORDS)
+    return claims.ledger()
+
+
+def test_a_ledger_says_where_a_claim_comes_from(kept):
+    (row,) = kept.to_dict("records")
+    assert (row["section"], row["notebook"], row["published"]) == ("8.1", "01_slopes", "0.076")
+    assert row["source"].startswith("kaplan2020scaling, ")
+    assert (row["ours"], row["low"], row["high"]) == (0.081, 0.07, 0.09)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, ""),
+        ({"ours": 0.0815}, ""),  # a rounding of the bootstrap
+        ({"ours": 0.084}, r"another value of ours, 0\.081 and not 0\.084"),
+        ({"high": 0.12}, "another value of high"),
+        ({"criterion": "positive"}, "another criterion, 'between 0.04 and 0.15'"),
+        ({"low": None, "high": None}, "another interval"),
+        ({"how": "live"}, "another how, 'stored'"),
+    ],
+)
+def test_a_chapter_that_finds_something_else_fails(kept, change, message):
+    claim = claims.Claim(**CLAIM | change)
+    if message:
+        with pytest.raises(AssertionError, match=f"^claim slope: the ledger data/claims.csv has {message}"):
+            claim.check(True)
+    else:
+        assert claim.check(True) is claim
+
+
+def test_live_intervals_must_touch():
+    row = CLAIM | {"how": "live"}
+    assert claims.agree(row | {"ours": 0.1, "low": 0.085, "high": 0.12}, row) == ""
+    assert claims.agree(row | {"ours": 0.1, "low": 0.095, "high": 0.12}, row) == "interval, from 0.07 to 0.09"
+
+
+def test_a_readers_own_claim_is_in_no_ledger(kept):
+    claims.Claim(**CLAIM | {"id": "mine", "ours": 7.0, "low": None, "high": None}).check(True)
+
+
+def test_a_claim_without_a_record_is_named(chapters, tmp_path):
+    with pytest.raises(ValueError, match=r"01_slopes.ipynb states 'slope', which left no record in"):
+        claims.collect(tmp_path / "nothing", chapters)
+
+
+def test_an_id_twice_is_named(chapters, records):
+    claims.Claim(**CLAIM).check(True)
+    (chapters / "02_more.ipynb").write_text((chapters / "01_slopes.ipynb").read_text())
+    with pytest.raises(ValueError, match="stated twice: slope"):
+        claims.collect(records, chapters)
+
+
+def test_differences_are_said_in_words(kept):
+    assert claims.differences(kept, kept) == []
+    other = pd.concat([kept.assign(ours=0.2), kept.assign(id="new")])
+    assert claims.differences(other, kept) == [
+        "slope: the ledger has another value of ours, 0.081 and not 0.2",
+        "new: stated in 01_slopes, but not in the ledger",
+    ]
+    assert claims.differences(kept, kept.assign(id="old"))[0] == "old: in the ledger, but no chapter states it"
+
+
+def test_a_table_of_claims_says_everything():
+    table = claims.Claims(claims.Claim(**CLAIM), claims.Claim(**CLAIM | {"id": "a", "verdict": "contradicted"}))
+    for part in (
+        "0.081 [0.07, 0.09] (stored)",
+        "0.076 (K01)",
+        "between 0.04 and 0.15",
+        "✓ reproduced",
+        "✕ contradicted",
+    ):
+        assert part in table._repr_html_()
+    assert str(table).count("Verdict:") == 2
+
+
+def test_the_command_prints_filters_and_gates(kept, chapters, records, capsys, monkeypatch):
+    assert main(["claims"]) == 0
+    assert "✓ Loss falls." in (printed := capsys.readouterr().out)
+    assert "1 claims: 1 reproduced, 0 reproduced in direction, 0 not at this scale, 0 contradicted" in printed
+    assert main(["claims", "--verdict", "contra", "--csv"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+    found = claims.collect(records, chapters)
+    monkeypatch.setattr(claims, "collect", lambda folder: found)
+    assert main(["claims", "--check", str(records)]) == 0
+    monkeypatch.setattr(claims, "collect", lambda folder: found.assign(verdict="contradicted"))
+    assert main(["claims", "--check", str(records)]) == 1
+    assert "slope: the ledger has another verdict" in capsys.readouterr().out
+
+
+def test_the_ledger_names_every_claim_of_the_book_in_its_order():
+    names = [id for notebook in sorted((ROOT / "chapters").glob("*.ipynb")) for id in claims.stated(notebook)]
+    assert claims.ledger()["id"].tolist() == names, "write the ledger again: make claims"
