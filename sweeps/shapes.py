@@ -8,7 +8,7 @@ from scalinglaws.config import RunSpec
 
 DEPTHS = {200_000: (1, 2, 4, 7), 50_000: (1, 2, 4)}  # by n_params_nonemb
 SEEDS = (0, 1, 2)
-TOKENS = 2**20
+TOKENS = 2**19
 
 
 def specs() -> list[RunSpec]:
