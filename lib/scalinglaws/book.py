@@ -5,20 +5,25 @@ Chapters run in the book's build, in JupyterLab and on Colab; everything here wo
 
 import ast
 import inspect
+import json
+import re
 import textwrap
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from html import escape
 from pathlib import Path
 from typing import TypeVar
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython import get_ipython
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from scalinglaws.claims import Claim, Claims, number
+from scalinglaws import claims
+from scalinglaws.claims import ROOT, Claim, Claims, number
 
-__all__ = ["Claim", "Claims", "number", "quote", "setup", "show", "style"]
+__all__ = ["Claim", "Claims", "chapters", "ledger", "number", "quote", "setup", "show", "style"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(Path(__file__).with_name("book.mplstyle"))]
@@ -74,3 +79,39 @@ def show(obj: Callable | type) -> Markdown:
     first = ast.parse(source).body[0].lineno  # the line of "def" or "class"; decorators stand above it
     body = "".join(source.splitlines(keepends=True)[first - 1 :])
     return Markdown(f"````python\n{body}````")
+
+
+def chapters() -> HTML:
+    """Return the map of the book for display on its first page: each chapter with its question and its verdicts."""
+    table = claims.ledger()
+    rows = []
+    for row in pd.read_csv(ROOT / "data" / "chapters.csv", dtype=str).to_dict("records"):
+        name = row["notebook"]
+        link = f'<a href="chapters/{name}.html">{int(name[:2])} {escape(_title(name))}</a>'
+        cells = [link, escape(row["lecture"]), escape(row["question"]), _marks(table[table["notebook"] == name])]
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Chapter", "Lecture", "Question", "Verdicts"))
+    return HTML(f'<table class="chapter-map"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
+
+
+def ledger(notebook: str) -> HTML:
+    """Return a chapter's rows of the ledger as a table for display, each with a link to its place in the chapter."""
+    table = claims.ledger()
+    return HTML(claims.table_html(table[table["notebook"] == notebook], link=f"chapters/{notebook}.html"))
+
+
+def _marks(table: pd.DataFrame) -> str:
+    """How many claims of a ledger have each verdict, as small marks."""
+    return " ".join(
+        f'<span class="verdict verdict-{verdict.replace(" ", "-")}" title="{verdict}">{claims.MARKS[verdict]}'
+        f'<span class="sr-only"> {verdict}:</span> {n}</span>'
+        for verdict, n in ((verdict, int(claims.counts(table)[verdict])) for verdict in claims.MARKS)
+        if n
+    )
+
+
+def _title(notebook: str) -> str:
+    """First heading of a chapter."""
+    cells = json.loads((ROOT / "chapters" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return re.findall(r"^# (.+)$", text, re.MULTILINE)[0]

@@ -18,7 +18,19 @@ import pandas as pd
 
 from scalinglaws import published, runs
 
-__all__ = ["Claim", "Claims", "agree", "collect", "counts", "differences", "in_words", "ledger", "number", "write"]
+__all__ = [
+    "Claim",
+    "Claims",
+    "agree",
+    "collect",
+    "counts",
+    "differences",
+    "in_words",
+    "ledger",
+    "number",
+    "table_html",
+    "write",
+]
 
 Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
 How = Literal["live", "stored", "public data", "arithmetic"]
@@ -193,7 +205,7 @@ class Claims:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        return _table(pd.DataFrame([asdict(claim) for claim in self.claims]))
+        return table_html(pd.DataFrame([asdict(claim) for claim in self.claims]))
 
 
 def ledger() -> pd.DataFrame:
@@ -314,19 +326,23 @@ def _claim(record: dict) -> Claim:
     return Claim(**fields)
 
 
-def _table(frame: pd.DataFrame) -> str:
-    """Rows of claims as an HTML table with a verdict in each."""
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
+def table_html(frame: pd.DataFrame, link: str | None = None) -> str:
+    """Return rows of a ledger as an HTML table with a verdict in each; with ``link``, each leads to its place there."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
     rows = []
     for record in frame.to_dict("records"):
         claim = _claim(record)
-        published_text = f"{claim._published()} ({claim.published_id})"
-        cells = [claim.statement, published_text, f"{claim._ours()} ({claim.how})", claim.criterion]
+        anchor = f"claim-{escape(claim.id)}"
+        statement = (
+            escape(claim.statement) if link is None else f'<a href="{link}#{anchor}">{escape(claim.statement)}</a>'
+        )
+        cells = [f"{claim._published()} ({claim.published_id})", f"{claim._ours()} ({claim.how})", claim.criterion]
         kind = claim.verdict.replace(" ", "-")
-        verdict = f"<span class='verdict verdict-{kind}'>{MARKS[claim.verdict]} {claim.verdict}</span>"
+        verdict = f'<span class="verdict verdict-{kind}">{MARKS[claim.verdict]} {claim.verdict}</span>'
         body = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
-        rows.append(f"<tr id='claim-{escape(claim.id)}'>{body}<td>{verdict}</td></tr>")
+        opening = f'<tr id="{anchor}">' if link is None else "<tr>"
+        rows.append(f"{opening}<td>{statement}</td>{body}<td>{verdict}</td></tr>")
     return (
-        "<div class='claims tex2jax_process' role='region' aria-label='Claims' tabindex='0'>"
-        f"<table class='dataframe'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<div class="claims tex2jax_process" role="region" aria-label="Claims" tabindex="0">'
+        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )

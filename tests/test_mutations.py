@@ -1,0 +1,56 @@
+"""The tests can fail: each of these small lies in a law, a count or a constant turns some of them red."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIB = "lib/scalinglaws"
+MUTATIONS = {  # what: file, the truth, the lie, tests that must notice
+    "backward pass": (f"{LIB}/counting.py", "return 3 * (2 * count(model).n_params_matmul", "return 2 * (2 * count(model).n_params_matmul", "counting"),
+    "attention matrices": (f"{LIB}/counting.py", "model.n_layer * 4 * d * d", "model.n_layer * 3 * d * d", "counting"),
+    "optimal size": (f"{LIB}/laws.py", "np.log(alpha / beta) + log_A", "np.log(beta / alpha) + log_A", "laws"),
+    "optimal exponent": (f"{LIB}/laws.py", "return beta / (alpha + beta), alpha", "return alpha / (alpha + beta), alpha", "laws"),
+    "joint law": (f"{LIB}/laws.py", "(N_c - logs[0]) * (alpha_N / alpha_D)", "(N_c - logs[0]) * (alpha_D / alpha_N)", "laws"),
+    "robust threshold": (f"{LIB}/fit.py", "HUBER_SIGMAS = 1.345", "HUBER_SIGMAS = 1.645", "fit"),
+    "noise trace": (f"{LIB}/noise.py", "(1 / small_tokens - 1 / big_tokens)", "(1 / small_tokens + 1 / big_tokens)", "noise"),
+    "muP learning rate": (f"{LIB}/mup.py", "lr=1 / r, decay=r)", "lr=1 / r**0.5, decay=r)", "mup"),
+    "Chinchilla's exponent": ("data/published/published.csv", "alpha=0.34; beta=0.28", "alpha=0.35; beta=0.28", "published"),
+    "Kaplan's exponent": ("data/published/published.csv", "alpha_N,0.076,0.076", "alpha_N,0.067,0.067", "published"),
+    "entropy of the source": (f"{LIB}/corpus.py", "(self.bigram_entropy - self.entropy) / seq_len", "(self.bigram_entropy - self.entropy) / (seq_len + 1)", "corpus"),
+    "interval": (f"{LIB}/bootstrap.py", "(1 - level) / 2, (1 + level) / 2", "(1 - level) / 3, (2 + level) / 3", "bootstrap"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """What the tests of the library need, to be told lies in."""
+    folder = tmp_path_factory.mktemp("mutated")
+    for name in ("lib", "tests", "data", "sweeps"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_lie_turns_tests_red(name, copy):
+    file, truth, lie, tests = MUTATIONS[name]
+    path = copy / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(truth) == 1, "the line has changed: mend the table"
+    path.write_text(text.replace(truth, lie), encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", f"tests/test_{tests}.py", "-q", "-x", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy / "lib")}, capture_output=True, text=True
+        )
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "1 failed" in done.stdout
