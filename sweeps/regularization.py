@@ -6,7 +6,7 @@ scalinglaws sweep regularization --workers 2 --device cpu --precision fp32 --csv
 from scalinglaws import recipe, sweep
 from scalinglaws.config import RunSpec
 
-WIDTH = 64
+WIDTH = 32
 UNIQUE_TOKENS = 65_536
 EPOCHS = 16
 WEIGHT_DECAYS = (0.0, 0.1, 1.0, 3.0)

@@ -6,7 +6,7 @@ scalinglaws sweep repeats --workers 2 --device cpu --precision fp32 --csv data/r
 from scalinglaws import recipe, sweep
 from scalinglaws.config import RunSpec
 
-WIDTHS = (64, 32)
+WIDTHS = (32, 16)
 UNIQUE_TOKENS = 65_536
 EPOCHS = (1, 2, 4, 8, 16, 32, 64)
 SEEDS = (0, 1, 2)

@@ -12,7 +12,7 @@ from scalinglaws.config import DataConfig, RunSpec
 SUBWORDS = replace(recipe.TEXT, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 WIDTHS = (64, 48, 32, 16)
 DEPTHS = (1, 2, 4)
-TOKENS = 2**19
+TOKENS = 2**18
 SEEDS = (0, 1)
 
 
