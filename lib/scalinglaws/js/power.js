@@ -16,7 +16,7 @@ function show(state) {
     y: { label: "loss (nats per token)", low: Math.min(...all) * 0.96, high: Math.max(...all) * 1.05, log: true },
     shapes: [
       { dots: data.points, kind: 2, label: data.points.length ? "runs" : "", size: 3.2 },
-      { line, kind: 0, label: "E + A / x^α" },
+      { line, kind: 0, label: "E + A / xᵅ" },
       ...(E > 0 ? [{ across: E, kind: 1, dashed: true, label: "floor E" }] : []),
       { dots: [[x, loss]], kind: 3, size: 6 },
     ],
