@@ -104,7 +104,7 @@ def _marks(table: pd.DataFrame) -> str:
     """How many claims of a ledger have each verdict, as small marks."""
     return " ".join(
         f'<span class="verdict verdict-{verdict.replace(" ", "-")}" title="{verdict}">{claims.MARKS[verdict]}'
-        f'<span class="sr-only"> {verdict}:</span> {n}</span>'
+        f'<span class="visually-hidden"> {verdict}:</span> {n}</span>'
         for verdict, n in ((verdict, int(claims.counts(table)[verdict])) for verdict in claims.MARKS)
         if n
     )
