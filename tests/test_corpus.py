@@ -245,6 +245,13 @@ def test_entropy_by_a_second_route(case):
     assert 0 < case.entropy < case.bigram_entropy < case.unigram_entropy < np.log(case.vocab_size)
 
 
+def test_the_floor_of_a_window():
+    """One token of context costs the bigram entropy; the first of three does, the other two cost the entropy rate."""
+    source = corpus.MarkovSource(vocab_size=16)
+    assert source.floor(1) == pytest.approx(source.bigram_entropy, rel=1e-12)
+    assert source.floor(3) == pytest.approx((source.bigram_entropy + 2 * source.entropy) / 3, rel=1e-12)
+
+
 def test_law_is_the_stated_mixture():
     """Context by context, p(y | a, b) from its definition; q1 depends on the last symbol alone."""
     candidates = SMALL._successors.reshape(16, 16, -1)[..., :8]

@@ -9,6 +9,7 @@ import torch
 from test_train import CORPUS, LSTM, SPEC, changed
 
 from scalinglaws import ensemble, train
+from scalinglaws.config import DataConfig
 from scalinglaws.train import Runtime
 
 EAGER = Runtime(device="cpu", precision="fp32", compile=False)
@@ -36,6 +37,19 @@ def test_a_mixed_stack_equals_run_by_run():
         assert run.loss == pytest.approx(alone.loss, abs=1e-4)
         assert run.curve["train_loss"] == pytest.approx(alone.curve["train_loss"], abs=1e-4)
         assert run.provenance["runtime"].endswith("8 together")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_of_a_group_does_not_say_how_much_text_there_is(order, tmp_path):
+    (tmp_path / "text.txt").write_bytes(CORPUS.train.astype(np.uint8).tobytes() + CORPUS.val.astype(np.uint8).tobytes())
+    data = DataConfig(corpus="files", path=str(tmp_path / "text.txt"))
+    shape = changed(vocab_size=128)
+    specs = [replace(shape, data=replace(data, unique_tokens=n)) for n in (3000, None)][::order]
+    together = ensemble.train(specs, runtime=EAGER)
+    assert [run.loss for run in together] == pytest.approx(
+        [train.train(s, runtime=EAGER).loss for s in specs], abs=1e-4
+    )
+    assert together[0].loss != together[1].loss
 
 
 def test_lengths_share_their_trunks():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from scalinglaws import corpus as corpora
 from scalinglaws import counting, model, mup
 from scalinglaws import train as single
-from scalinglaws.config import RunSpec, TrainConfig
+from scalinglaws.config import DataConfig, RunSpec, TrainConfig
 from scalinglaws.corpus import Corpus
 from scalinglaws.runs import Run
 from scalinglaws.train import Loop, Runtime, State
@@ -105,7 +105,7 @@ def train(
             return single.train_branches(specs, corpus, runtime, progress=progress)
         return [single.train(specs[0], corpus, runtime, progress=progress)]
     longest = [trunk[-1] for trunk in trunks]
-    stack = Stack(longest, corpora.load(longest[0].data) if corpus is None else corpus, runtime)
+    stack = Stack(longest, corpora.load(_whole(longest)) if corpus is None else corpus, runtime)
     state, done = stack.start(), {}
     total = sum(spec.train.tokens for spec in specs)
     with tqdm(total=total, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
@@ -265,6 +265,13 @@ def _trunks(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
         trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
         found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
     return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
+
+
+def _whole(specs: Sequence[RunSpec]) -> DataConfig:
+    """The data of specs that differ in ``unique_tokens`` only: all of them, from which each cuts its own."""
+    unique = [spec.data.unique_tokens for spec in specs]
+    most = None if None in unique else max(n for n in unique if n is not None)
+    return dataclasses.replace(specs[0].data, unique_tokens=most)
 
 
 def _alone(spec: RunSpec) -> bool:
