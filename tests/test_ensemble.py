@@ -43,7 +43,7 @@ def test_a_mixed_stack_equals_run_by_run():
 def test_the_first_of_a_group_does_not_say_how_much_text_there_is(order, tmp_path):
     (tmp_path / "text.txt").write_bytes(CORPUS.train.astype(np.uint8).tobytes() + CORPUS.val.astype(np.uint8).tobytes())
     data = DataConfig(corpus="files", path=str(tmp_path / "text.txt"))
-    shape = changed(vocab_size=128)
+    shape = changed(vocab_size=128, eval_tokens=1024)
     specs = [replace(shape, data=replace(data, unique_tokens=n)) for n in (3000, None)][::order]
     together = ensemble.train(specs, runtime=EAGER)
     assert [run.loss for run in together] == pytest.approx(
