@@ -80,10 +80,12 @@ def test_a_chapter_that_finds_something_else_fails(kept, change, message):
         assert claim.check(True) is claim
 
 
-def test_live_intervals_must_touch():
+def test_live_values_may_differ_by_their_intervals():
     row = CLAIM | {"how": "live"}
-    assert claims.agree(row | {"ours": 0.1, "low": 0.085, "high": 0.12}, row) == ""
-    assert claims.agree(row | {"ours": 0.1, "low": 0.095, "high": 0.12}, row) == "interval, from 0.07 to 0.09"
+    assert claims.agree(row | {"ours": 0.12, "low": 0.11, "high": 0.13}, row) == ""
+    assert claims.agree(row | {"ours": 0.14, "low": 0.13, "high": 0.15}, row) == "interval, from 0.07 to 0.09"
+    plain = row | {"low": None, "high": None}
+    assert claims.agree(plain | {"ours": 0.5}, plain) == ""
 
 
 def test_a_readers_own_claim_is_in_no_ledger(kept):

@@ -281,8 +281,8 @@ def agree(record: dict, row: dict) -> str:
     """Return in which respect a claim just made differs from its row of the ledger; an empty string if in none.
 
     Words must be equal. Numbers that come from no training must agree to a tenth of their interval (a bootstrap's
-    ends move that much with the processor's rounding; measured: by less than a hundredth) or to a thousandth; a live
-    claim trains again, elsewhere perhaps to other digits, and its interval must touch the ledger's.
+    ends move a little with the processor's rounding) or to a thousandth. A live claim trains again, elsewhere to other
+    digits: its value may leave the ledger's interval by the widths of the two intervals, and no further.
     """
     for name in ("statement", "published_id", "criterion", "verdict", "how"):
         if record[name] != row[name]:
@@ -291,7 +291,8 @@ def agree(record: dict, row: dict) -> str:
     if has_interval == bool(pd.isna(row["low"])):
         return "interval"
     if record["how"] == "live":
-        apart = has_interval and (record["low"] > row["high"] or record["high"] < row["low"])
+        room = record["high"] - record["low"] + row["high"] - row["low"] if has_interval else math.inf
+        apart = has_interval and not row["low"] - room <= record["ours"] <= row["high"] + room
         return f"interval, from {row['low']:.4g} to {row['high']:.4g}" if apart else ""
     width = row["high"] - row["low"] if has_interval else 0.0
     for name in ("ours", "low", "high") if has_interval else ("ours",):
