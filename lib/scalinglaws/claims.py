@@ -234,17 +234,21 @@ def collect(folder: str | Path, chapters: str | Path = ROOT / "chapters") -> pd.
         If a chapter states a claim that left no record, or two state the same one.
     """
     rows = []
+    left = sorted(path.stem for path in Path(folder).glob("*.json"))
     for notebook in sorted(Path(chapters).glob("*.ipynb")):
-        for id in stated(notebook):
-            path = Path(folder) / f"{id}.json"
-            if not path.is_file():
+        ids = stated(notebook)
+        for id in ids:
+            others = set(ids) - {id}
+            found = [name for name in left if re.fullmatch(id, name) and re.escape(name) not in others]
+            if not found:
                 raise ValueError(f"{notebook.name} states {id!r}, which left no record in {folder}: run that chapter")
-            record = json.loads(path.read_text(encoding="utf-8"))
-            source = published.row(record["published_id"].split(",")[0])
-            place = {"section": source.section, "source": f"{source.paper}, {source.where}", "notebook": notebook.stem}
-            value = record["published"]
-            text = value if isinstance(value, str) else number(value, record["fmt"])
-            rows.append(record | place | {"published": text})
+            for name in found:
+                record = json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+                source = published.row(record["published_id"].split(",")[0])
+                place = {"section": source.section, "source": f"{source.paper}, {source.where}"}
+                value = record["published"]
+                text = value if isinstance(value, str) else number(value, record["fmt"])
+                rows.append(record | place | {"published": text, "notebook": notebook.stem})
     table = pd.DataFrame(rows)
     twice = table["id"][table["id"].duplicated()].tolist()
     if twice:
@@ -271,10 +275,11 @@ def in_words(table: pd.DataFrame) -> str:
 
 
 def stated(notebook: Path) -> list[str]:
-    """Return the ids of the claims in a notebook, in its order."""
+    """Return the ids of the claims in a notebook, in its order, as regular expressions: ids may have parts in braces."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return re.findall(r"Claim\(\s*id=\"([^\"]+)\"", code)
+    ids = re.findall(r"Claim\(\s*id=f?\"([^\"]+)\"", code)
+    return [".+".join(map(re.escape, re.split(r"\{[^}]*\}", id))) for id in ids]
 
 
 def agree(record: dict, row: dict) -> str:
