@@ -275,7 +275,7 @@ def in_words(table: pd.DataFrame) -> str:
 
 
 def stated(notebook: Path) -> list[str]:
-    """Return the ids of the claims in a notebook, in its order, as regular expressions: ids may have parts in braces."""
+    """Return the ids of a notebook's claims, in its order, as regular expressions: an id may have parts in braces."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     ids = re.findall(r"Claim\(\s*id=f?\"([^\"]+)\"", code)
