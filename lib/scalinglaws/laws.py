@@ -504,7 +504,24 @@ def _best_starts(misfit: Array, regions: NDArray[np.int_]) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KaplanJoint(Written):
+class _Scaled(Written):
+    """A law whose two scales are where the term of a variable alone gives a loss of 1, so that they may lie far off."""
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest coordinates."""
+        return np.array([-400.0, -400.0, 1e-3, 1e-3]), np.array([400.0, 400.0, 5.0, 5.0])
+
+    def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
+        """Return the coordinates of the same law in other units, see `Law.rescale`."""
+        one, other, alpha_one, alpha_other = np.moveaxis(u, -1, 0)
+        log_one, log_other, log_L = (np.log(units[name]) for name in (*self.variables, "L"))
+        one, other = one - log_one - log_L / alpha_one, other - log_other - log_L / alpha_other
+        return np.stack([one, other, alpha_one, alpha_other], axis=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KaplanJoint(_Scaled):
     r"""Size and data in one law without a floor: :math:`L = [(N_c/N)^{\alpha_N/\alpha_D} + D_c/D]^{\alpha_D}`."""
 
     @property
@@ -515,24 +532,12 @@ class KaplanJoint(Written):
     variables = ("N", "D")
     latex = r"L(N, D) = \left[\left(\frac{N_c}{N}\right)^{\alpha_N/\alpha_D} + \frac{D_c}{D}\right]^{\alpha_D}"
 
-    @cached_property
-    def bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest coordinates: a scale is where its term alone gives a loss of 1, so it may lie far off."""
-        return np.array([-400.0, -400.0, 1e-3, 1e-3]), np.array([400.0, 400.0, 5.0, 5.0])
-
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         """Return the loss, see `Written.formula`."""
         N_c, D_c, alpha_N, alpha_D = u
         of_data = D_c - logs[1]  # logarithm of D_c / D
         of_size = (N_c - logs[0]) * (alpha_N / alpha_D)
         return (alpha_D * (of_data + (of_size - of_data).softplus())).exp()
-
-    def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
-        """Return the coordinates of the same law in other units, see `Law.rescale`."""
-        N_c, D_c, alpha_N, alpha_D = np.moveaxis(u, -1, 0)
-        log_L = np.log(units["L"])
-        N_c, D_c = N_c - np.log(units["N"]) - log_L / alpha_N, D_c - np.log(units["D"]) - log_L / alpha_D
-        return np.stack([N_c, D_c, alpha_N, alpha_D], axis=-1)
 
     def starts(self, logs: Array, L: Array) -> Array:
         """Return starting points: L^(1/alpha_D) is linear in the two terms, so only the exponents need a grid."""
@@ -559,7 +564,7 @@ class KaplanJoint(Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KaplanSteps(Written):
+class KaplanSteps(_Scaled):
     r"""Size and steps with data to spare: :math:`L = (N_c/N)^{\alpha_N} + (S_c/S)^{\alpha_S}`."""
 
     @property
@@ -570,22 +575,10 @@ class KaplanSteps(Written):
     variables = ("N", "S")
     latex = r"L(N, S) = \left(\frac{N_c}{N}\right)^{\alpha_N} + \left(\frac{S_c}{S}\right)^{\alpha_S}"
 
-    @cached_property
-    def bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest coordinates: a scale is where its term alone gives a loss of 1, so it may lie far off."""
-        return np.array([-400.0, -400.0, 1e-3, 1e-3]), np.array([400.0, 400.0, 5.0, 5.0])
-
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         """Return the loss, see `Written.formula`."""
         N_c, S_c, alpha_N, alpha_S = u
         return (alpha_N * (N_c - logs[0])).exp() + (alpha_S * (S_c - logs[1])).exp()
-
-    def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
-        """Return the coordinates of the same law in other units, see `Law.rescale`."""
-        N_c, S_c, alpha_N, alpha_S = np.moveaxis(u, -1, 0)
-        log_L = np.log(units["L"])
-        N_c, S_c = N_c - np.log(units["N"]) - log_L / alpha_N, S_c - np.log(units["S"]) - log_L / alpha_S
-        return np.stack([N_c, S_c, alpha_N, alpha_S], axis=-1)
 
     def starts(self, logs: Array, L: Array) -> Array:
         """Return starting points: those of the same sum with amplitudes, see `PowerSum.starts`."""
