@@ -27,9 +27,9 @@ book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
 	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 
 test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
-	@# Two workers, one core each. The built pages and the notebooks take the longest, so each keeps a worker busy.
+	@# Two workers, one core each; a file stays with one of them, so that only one builds the book.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests chapters --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
-	  -n 2 --dist loadgroup -rs
+	  -n 2 --dist loadfile -rs
 
 claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
 	rm -rf _build/claims

@@ -38,7 +38,6 @@ def copy(tmp_path_factory):
     return folder
 
 
-@pytest.mark.xdist_group("mutations")  # they share the copy
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_lie_turns_tests_red(name, copy):
     file, truth, lie, tests = MUTATIONS[name]

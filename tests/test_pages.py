@@ -32,7 +32,6 @@ QUIET = [
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("pages"),  # one worker builds the book, and opens what it built
     pytest.mark.timeout(3600),  # the first of these tests waits for the build
     pytest.mark.skipif(
         CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),

@@ -12,14 +12,13 @@ from test_pages import CHROMIUM, NAMES, QUIET
 
 from scalinglaws import chinchilla, laws, widgets
 
-BROWSER = [
+in_browser = [
     pytest.mark.browser,
     pytest.mark.skipif(
         CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),
         reason=f"no Chromium: install one of {', '.join(NAMES)}, or name it in CHROMIUM",
     ),
 ]
-in_browser = [*BROWSER, pytest.mark.xdist_group("widgets")]
 TABLE = pd.DataFrame(
     {
         "parametrization": ["standard"] * 6 + ["mup"] * 6,
