@@ -347,8 +347,7 @@ def test_claim_says_everything_in_text_and_in_html():
 
 def test_chapter_shows_no_number_by_accident(chapter):
     """A cell that ends on a quoted number shows it bare, and as a second figure where the cell has a caption."""
-    for cell in chapter.cells:
-        if cell.cell_type == "code" and cell.source.strip():
-            last = ast.parse(cell.source).body[-1]
-            quotes = isinstance(last, ast.Expr) and ast.unparse(last).startswith("book.quote(")
-            assert not quotes or cell.source.rstrip().endswith(";"), cell.source
+    for _, source, _, _ in cells(chapter, "code"):
+        last = ast.parse(source).body[-1]
+        quotes = isinstance(last, ast.Expr) and ast.unparse(last).startswith("book.quote(")
+        assert not quotes or source.rstrip().endswith(";"), source
