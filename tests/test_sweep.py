@@ -584,12 +584,9 @@ def test_a_failed_run_is_named_and_ends_with_1(capsys, monkeypatch):
 def test_dry_run_prints_the_plan_and_trains_nothing(capsys, monkeypatch):
     monkeypatch.setattr(train, "train", None)
     assert main(["sweep", "synthetic", "--dry-run", "--workers", "2"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    rows, total, reasons = lines[:31], lines[31], lines[32:]
+    *rows, total = capsys.readouterr().out.splitlines()
     plan = sweep.plan(sweep.load("synthetic"), "runs/synthetic")
-    assert len(plan) == 30
-    assert len(reasons) == 6  # one for each width
-    assert all("together" in line and ("eager" in line or "compiled" in line) for line in reasons)
+    assert len(rows) == 1 + 30
     assert rows[0].split() == list(plan.columns)
     assert rows[1].split()[:5] == [
         "1",

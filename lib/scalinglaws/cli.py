@@ -190,8 +190,6 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.dry_run:
         plan = sweep.plan(specs, out)
         print(plan.to_json(orient="records") if args.json else _plan_in_words(plan, args.workers))
-        if not args.json:
-            print(*_reasons(specs, args), sep="\n")
         return 0
     table = _run_sweep(specs, out, args)
     try:
@@ -216,6 +214,8 @@ def _run_sweep(specs: list[RunSpec], out: Path, args: argparse.Namespace) -> "pd
     except ModuleNotFoundError as error:
         raise ValueError(f"training needs {error.name}: pip install -e '.[train]' in the checkout") from error
     runtime = train.Runtime(device=args.device, precision=args.precision, compile=args.compile)
+    if sys.stderr.isatty():  # with the progress that is shown there
+        _say("\n".join(_reasons(specs, args)))
     try:
         with warnings.catch_warnings(), _engine(args) as engine:
             warnings.showwarning = lambda message, *_, **__: _say(message)
