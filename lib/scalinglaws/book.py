@@ -22,8 +22,9 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from scalinglaws import claims
 from scalinglaws.claims import ROOT, Claim, Claims, number
+from scalinglaws.exercise import Exercise
 
-__all__ = ["Claim", "Claims", "chapters", "ledger", "number", "quote", "setup", "show", "style"]
+__all__ = ["Claim", "Claims", "Exercise", "chapters", "ledger", "number", "quote", "setup", "show", "style"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(Path(__file__).with_name("book.mplstyle"))]
