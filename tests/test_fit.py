@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from scalinglaws.bootstrap import bootstrap
-from scalinglaws.fit import Fit, FitError, Status, fit
-from scalinglaws.laws import PowerSum, Term, chinchilla, power, power_floor
+from scalinglaws.fit import Fit, FitError, Status, _Model, _plain_step, fit
+from scalinglaws.laws import Law, PowerSum, Term, chinchilla, power, power_floor
 
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
 
@@ -264,10 +264,27 @@ def test_a_law_with_wrong_derivatives_is_not_certified():
             f, J, bend = super().jet(u, logs)
             return f, J + 0.1 * logs[0] ** 2, bend
 
+        sums = Law.sums  # of the derivatives above
+
     found = fit(Wrong(name="wrong", source="", terms=chinchilla.terms), **noisy(0))
     assert found.status is Status.NOT_CERTIFIED
     with pytest.raises(FitError, match="decrement"):
         found.checked()
+
+
+def test_elimination_and_the_axes_of_the_curvature_take_the_same_step():
+    rng = np.random.default_rng(0)
+    A, gradient = rng.normal(size=(100, 5, 9)), rng.normal(size=(100, 5))
+    hessian = A @ A.transpose(0, 2, 1)
+    model = _Model.of(np.zeros((100, 5)), gradient, hessian, np.full(5, -1.0), np.full(5, 1.0))
+    step, decrement, convex = _plain_step(gradient, hessian)
+    assert convex.all()  # conditions are below 200: 13 digits are left
+    assert step == pytest.approx(model.step(np.zeros(100)), rel=1e-11)
+    assert decrement == pytest.approx(model.decrement, rel=1e-11)
+    hessian[:50, 2, 2] *= -1
+    assert _plain_step(gradient, hessian)[2].tolist() == [False] * 50 + [True] * 50
+    hessian[:, 1] = hessian[:, :, 1] = 0.0
+    assert not _plain_step(gradient, hessian)[2].any()
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.003])

@@ -289,18 +289,20 @@ class Problem:
         With r = h(y) - h(f), h the logarithm or nothing, and psi the derivative of Huber's function, the gradient is
         the sum of -psi h' df, and the Hessian that of (psi' h'² - psi h'') df dfᵀ - psi h' d²f.
         """
-        f, J, bend = self.law.jet(u, self.logs)  # [R, n], [R, p, n]
+        f, total = self.law.sums(u, self.logs)
         r = self.misfit(f, y)
         psi = np.clip(r, -delta, delta)
         wpsi = w * psi
-        value = (wpsi * (r - psi / 2)).sum(axis=1)
-        outer = w * (psi == r)  # psi' is 1 inside the threshold, 0 outside
-        if self.residual == "log":  # h' = 1/f, h'' = -1/f²
-            outer = (outer + wpsi) / (f * f)
-            wpsi = wpsi / f
-        gradient = -(J @ wpsi[:, :, None])[:, :, 0]
-        hessian = (J * outer[:, None]) @ J.transpose(0, 2, 1) - bend(wpsi)
-        return value, gradient, hessian
+        value = np.vecdot(wpsi, r - psi / 2)
+        outer = np.where(psi == r, w, 0.0)  # psi' is 1 inside the threshold, 0 outside
+        if self.residual == "raw":
+            return value, *total(-wpsi, outer)
+        inverse = -1.0 / f  # h' = 1/f, h'' = -1/f²
+        wpsi *= inverse
+        outer *= inverse
+        outer += wpsi
+        outer *= inverse
+        return value, *total(wpsi, outer)
 
 
 def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | None = None) -> tuple[Array, Array, Flags]:
@@ -318,23 +320,28 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
     u, value = trial.copy(), np.full(len(u), np.inf)
     gradient, hessian = np.zeros_like(u), np.zeros((*u.shape, u.shape[1]))
     damping, settled = np.zeros(len(u)), np.zeros(len(u), bool)
-    steps_left = np.full(len(u), MAX_STEPS)
+    steps_left, total = np.full(len(u), MAX_STEPS), w.sum(axis=1)
 
     while (at := np.flatnonzero(steps_left)[:together]).size:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             v, g, H = problem.evaluate(trial[at], w[at], delta, None if y is None else y[at])
-        total = w[at].sum(axis=1)
-        accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total)  # round-off of v must not stop the last steps
+        accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total[at])  # round-off of v must not stop the last steps
         won = at[accepted]
         u[won], value[won], gradient[won], hessian[won] = trial[won], v[accepted], g[accepted], H[accepted]
 
-        model = _Model.of(u[at], gradient[at], hessian[at], low, high)
-        flattest = model.curvature.min(axis=1)
-        eased = np.where(accepted, damping[at] / 3, np.maximum(10 * damping[at], flattest))
-        damping[at] = np.where(eased < flattest / 2, 0.0, eased)
-        trial[at] = np.clip(u[at] + model.step(damping[at]), low, high)
+        step, decrement, convex = _plain_step(gradient[at], hessian[at])
+        inside = ((u[at] > low) & (u[at] < high)).all(axis=1)
+        plain = accepted & convex & inside & (damping[at] == 0)
+        if not plain.all():
+            hard = at[~plain]
+            model = _Model.of(u[hard], gradient[hard], hessian[hard], low, high)
+            flattest = model.curvature.min(axis=1)
+            eased = np.where(accepted[~plain], damping[hard] / 3, np.maximum(10 * damping[hard], flattest))
+            damping[hard] = np.where(eased < flattest / 2, 0.0, eased)
+            step[~plain], decrement[~plain], convex[~plain] = model.step(damping[hard]), model.decrement, model.convex
+        trial[at] = np.clip(u[at] + step, low, high)
 
-        settled[at] = model.convex & (model.decrement <= _decrement_goal(value[at], total))
+        settled[at] = convex & (decrement <= _decrement_goal(value[at], total[at]))
         steps_left[at] = np.where(settled[at], 0, steps_left[at] - 1)
     return u, value, settled
 
@@ -345,6 +352,27 @@ def _decrement_goal(value: Array, total_weight: Array | float) -> Array:
     Round-off of a sum grows with its length, and the decrement with its square root.
     """
     return 1e-12 * np.sqrt(2 * value / total_weight) + 1e-14 * np.maximum(1.0, np.sqrt(total_weight / 1e4))
+
+
+def _plain_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Flags]:
+    """Newton step [R, p], decrement [R] and convexity [R] by elimination: the usual case, at a fraction of the price.
+
+    Elimination needs no reordering where all pivots are positive, which is where the Hessian is; elsewhere, and where
+    a pivot is next to nothing, step and decrement mean nothing, and convexity is denied.
+    """
+    p = gradient.shape[1]
+    rows = np.concatenate([hessian, gradient[:, :, None]], axis=2).transpose(1, 2, 0).copy()  # [p, p + 1, R]
+    scale = np.einsum("iir->ir", rows[:, :p]).copy()  # [p, R]
+    with np.errstate(all="ignore"):
+        for j in range(p - 1):
+            rows[j + 1 :, j:] -= rows[j + 1 :, None, j] / rows[j, j] * rows[None, j, j:]
+        pivots = np.einsum("iir->ir", rows[:, :p])
+        step = -rows[:, p] / pivots
+        decrement = np.sqrt(-(rows[:, p] * step).sum(axis=0))
+        for j in range(p - 1, 0, -1):
+            step[:j] -= rows[:j, j] / pivots[:j] * step[j]
+        convex = (pivots > 1e-10 * scale).all(axis=0) & np.isfinite(decrement)
+    return step.T, decrement, convex
 
 
 @dataclass(frozen=True, kw_only=True)

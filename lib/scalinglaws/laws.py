@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal, Self
 
 import numpy as np
@@ -94,6 +94,28 @@ class Law(ABC):
             From weights ``d`` [R, n] to the sum over n of d times the second derivatives of f, [R, p, p]. Summed
             because that is all Newton's method needs, and p times cheaper than keeping them per point.
         """
+
+    def sums(self, u: Array, logs: Array) -> tuple[Array, Callable[[Array, Array], tuple[Array, Array]]]:
+        """Return the loss, and what sums its derivatives over the points.
+
+        Parameters
+        ----------
+        u, logs : array [R, p], [v, n]
+            As for `jet`.
+
+        Returns
+        -------
+        f : array [R, n]
+        total : callable
+            From weights d and h, each [R, n], to the sums over n of d df/du, [R, p], and of h (df/du)(df/du)ᵀ + d d²f,
+            [R, p, p].
+        """
+        f, J, bend = self.jet(u, logs)
+
+        def total(d: Array, h: Array) -> tuple[Array, Array]:
+            return (J @ d[:, :, None])[:, :, 0], (J * h[:, None]) @ J.transpose(0, 2, 1) + bend(d)
+
+        return f, total
 
     @abstractmethod
     def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
@@ -298,6 +320,12 @@ class PowerSum(Law):
     def _floors(self) -> list[int]:
         return [k for k, t in enumerate(self.terms) if t.exponent is None]
 
+    @cached_property
+    def _own_coordinates(self) -> tuple[Array, Array]:
+        """Which coordinate [P, p] belongs to each of the terms' own (scale; scale, exponent; ...), and to each pair."""
+        own = np.eye(len(self.parameters))[[*self._floors, *(i for k, e, _ in self._powers for i in (k, e))]]
+        return own, np.kron(own, own)
+
     def jet(self, u: Array, logs: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
         """Return loss, first derivatives and summed second derivatives, see `Law.jet`."""
         J = np.zeros((*u.shape, logs.shape[1]))  # [R, p, n]
@@ -319,6 +347,39 @@ class PowerSum(Law):
             return H
 
         return f, J, bend
+
+    def sums(self, u: Array, logs: Array) -> tuple[Array, Callable[[Array, Array], tuple[Array, Array]]]:
+        """Return what `Law.sums` does, with no derivative ever written out per point.
+
+        The derivatives of a term by its own coordinates are the term times 1 and -ln x, those of the second order the
+        term times their products. So all sums are moments of ln x, weighted by products of two terms.
+        """
+        ones, f = np.ones((1, logs.shape[1])), u[:, self._floors].sum(axis=1, keepdims=True)  # [R, 1], soon [R, n]
+        parts = [(None, ones) for _ in self._floors]  # each a term [R, n] and its factors [1 or 2, n]
+        for k, e, v in self._powers:
+            term = np.exp(u[:, k, None] - u[:, e, None] * logs[v])
+            parts.append((term, np.concatenate([ones, -logs[v, None]])))
+            f = f + term
+        ends = np.cumsum([0, *(len(factors) for _, factors in parts)]).tolist()
+        place = [slice(*pair) for pair in pairwise(ends)]
+        own, own_pairs = self._own_coordinates  # [P, p], [P P, p p]
+
+        def total(d: Array, h: Array) -> tuple[Array, Array]:
+            slope, bend = np.empty((len(u), ends[-1])), np.empty((len(u), ends[-1], ends[-1]))
+            for i, (term, factors) in enumerate(parts):
+                d_term, h_term = (d, h) if term is None else (d * term, h * term)
+                slope[:, place[i]] = d_term @ factors.T
+                for j, (other, others) in enumerate(parts[: i + 1]):
+                    weights = h_term if other is None else h_term * other
+                    if i == j and term is not None:
+                        weights += d_term  # second derivatives; those across terms vanish, and a floor has none
+                    products = (factors[:, None] * others).reshape(-1, ones.size)
+                    block = (weights @ products.T).reshape(-1, len(factors), len(others))
+                    bend[:, place[i], place[j]] = block
+                    bend[:, place[j], place[i]] = block.transpose(0, 2, 1)
+            return slope @ own, (bend.reshape(len(u), -1) @ own_pairs).reshape(*u.shape, -1)
+
+        return f, total
 
     def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
         """Return the coordinates of the same law in other units, see `Law.rescale`."""
