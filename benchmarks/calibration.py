@@ -1,16 +1,16 @@
-"""How often 95 % intervals hold: simulated data sets under three noise models, each fitted and resampled.
+"""How often 95 % intervals hold: 1000 simulated data sets for each kind of noise, each fitted and resampled.
 
-    python benchmarks/calibration.py --data epoch-chinchilla.csv --out calibration.csv --simulations 1000
+    python benchmarks/calibration.py --rows calibration-rows.csv --table data/calibration.csv --processes 2
 
-Truth is the fit of the 240 points of Besiroglu et al. 2024, on the same N and D. Noise in ln L is "emp", their
-residuals resampled; "gauss", with their robust spread; or "hetero", Gaussian with a spread that follows theirs along C.
-One line per simulation and quantity is appended to --out; a simulation that is there already is not made again.
+Truth is the fit of the 240 points of Besiroglu et al. 2024 (`published.dataset("epoch-chinchilla")`), on the same N
+and D. See `scalinglaws.calibration`. Rows are appended to --rows as they come; a simulation that is there already is
+not made again. The table says how many held.
 """
 
 import argparse
-import csv
-import math
 import os
+import platform
+import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -21,101 +21,61 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy: pr
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+import scipy  # noqa: E402
 
-from scalinglaws.bootstrap import bootstrap  # noqa: E402
-from scalinglaws.fit import FitError, fit  # noqa: E402
-from scalinglaws.laws import chinchilla  # noqa: E402
+from scalinglaws import calibration, chinchilla, published  # noqa: E402
 
-NOISES = ("emp", "gauss", "hetero")
-C_FAR = 1.3e24  # 100 times the largest of the 240
-HEADER = ("noise", "method", "simulation", "quantity", "low", "high", "held")
+NOISES = ("resampled", "Gaussian", "unequal")
 
 
-def quantities(theta):
-    """What intervals are held to."""
+def one(job, *, design, resamples):
+    """Rows of one simulation, with its seconds of processor time."""
+    began = time.process_time()
+    rows = pd.DataFrame(calibration.simulate(design, *job, resamples=resamples))
+    return rows.assign(seconds=time.process_time() - began)
+
+
+def provenance(rows):
+    """What the table was made by."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    dirty = subprocess.run(["git", "status", "--porcelain", "lib"], check=True, capture_output=True, text=True).stdout
     return {
-        "alpha": theta["alpha"],
-        "beta": theta["beta"],
-        "E": theta["E"],
-        "a": chinchilla.optimum_exponents(theta)[0],
-        "ln N_opt": np.log(chinchilla.optimum(theta, C_FAR)[0]),
+        "resamples": int(rows.attrs["resamples"]),
+        "commit": commit + "+changes" * bool(dirty),
+        "versions": f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}",
+        "seconds": round(rows.groupby(["noise", "simulation"])["seconds"].first().sum()),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def design(path):
-    """N, D, the truth, and its residuals."""
-    table = pd.read_csv(path).sort_values("loss")[:-5]
-    N, C = table["Model Size"].to_numpy(), table["Training FLOP"].to_numpy()
-    D, L = C / (6 * N), table["loss"].to_numpy()
-    found = fit(chinchilla, N=N, D=D, L=L, delta=1e-3)
-    return N, D, dict(found.theta), np.log(L / found.predict(N=N, D=D))
-
-
-def noise_of(model, rng, N, D, residuals):
-    """One draw of the noise in ln L."""
-    sigma = 1.4826 * np.median(np.abs(residuals - np.median(residuals)))
-    if model == "emp":
-        return rng.choice(residuals - np.median(residuals), residuals.size)
-    if model == "gauss":
-        return sigma * rng.normal(size=residuals.size)
-    log_C = np.log(N * D)
-    near = np.exp(-0.5 * ((log_C[:, None] - log_C) / 0.7) ** 2)
-    spread = near @ np.abs(residuals) / near.sum(axis=1) / math.sqrt(2 / math.pi)
-    return spread * rng.normal(size=residuals.size)
-
-
-def simulate(job, *, path, resamples, methods):
-    """Lines of one simulation."""
-    model, number = job
-    N, D, truth, residuals = design(path)
-    rng = np.random.default_rng([NOISES.index(model), number])
-    L = chinchilla.value(truth, N, D) * np.exp(noise_of(model, rng, N, D, residuals))
-    true = quantities(truth)
-    try:
-        cloud = bootstrap(fit(chinchilla, N=N, D=D, L=L), n=resamples, seed=number)
-    except FitError:  # counted as not held
-        return [(model, method, number, name, math.nan, math.nan, 0) for method in methods for name in true]
-    lines = []
-    for method in methods:
-        for name, value in true.items():
-            low, high = cloud.interval(lambda theta, name=name: quantities(theta)[name], method=method)
-            lines.append((model, method, number, name, float(low), float(high), int(low <= value <= high)))
-    return lines
-
-
 def main():
-    """Simulate what is missing, then print the table."""
+    """Simulate what is missing, then write and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="epoch-chinchilla.csv")
-    parser.add_argument("--out", type=Path, default=Path("calibration.csv"))
+    parser.add_argument("--rows", type=Path, default=Path("calibration-rows.csv"))
+    parser.add_argument("--table", type=Path, help="write the summary with its provenance to this file")
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=999)
-    parser.add_argument("--noise", nargs="+", choices=NOISES, default=list(NOISES))
-    parser.add_argument("--methods", nargs="+", default=["percentile"], help="percentile, bca, studentized")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
 
-    done = set()
-    if args.out.is_file():
-        there = pd.read_csv(args.out).groupby(["noise", "simulation"])["method"].agg(set)
-        done = {key for key, methods in there.items() if set(args.methods) <= methods}
-    jobs = [(model, number) for model in args.noise for number in range(args.simulations)]
-    jobs = [job for job in jobs if job not in done]
-    one = partial(simulate, path=args.data, resamples=args.resamples, methods=args.methods)
-    began, new = time.perf_counter(), not args.out.is_file()
-    with args.out.open("a", newline="") as file, ProcessPoolExecutor(args.processes) as pool:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(HEADER)
-        for lines in pool.map(one, jobs, chunksize=4):
-            writer.writerows(lines)
-            file.flush()
-    if jobs:
-        seconds = (time.perf_counter() - began) / len(jobs)
-        print(f"{len(jobs)} simulations, {1e3 * seconds:.0f} ms each on {args.processes} processes")
-    table = pd.read_csv(args.out).drop_duplicates(["noise", "method", "simulation", "quantity"], keep="last")
-    shares = table.pivot_table(index=["noise", "method"], columns="quantity", values="held")
-    print((100 * shares).round(1).to_string())
+    points = published.dataset("epoch-chinchilla").sort_values("L")[:240]
+    design = calibration.Design.of(chinchilla.approach3(N=points["N"], D=points["D"], L=points["L"], delta=1e-3))
+    jobs = [(kind, number) for number in range(args.simulations) for kind in NOISES]
+    if args.rows.is_file():
+        there = pd.read_csv(args.rows)[["noise", "simulation"]].itertuples(index=False, name=None)
+        jobs = sorted(set(jobs) - set(there), key=lambda job: job[1])
+    with ProcessPoolExecutor(args.processes) as pool:
+        made = pool.map(partial(one, design=design, resamples=args.resamples), jobs, chunksize=4)
+        for done, rows in enumerate(made, 1):
+            rows.to_csv(args.rows, mode="a", header=not args.rows.exists(), index=False)
+            if done % 50 == 0:
+                print(f"{done} of {len(jobs)}", flush=True)
+    rows = pd.read_csv(args.rows)
+    rows.attrs["resamples"] = args.resamples
+    table = calibration.coverage(rows)
+    if args.table:
+        table.round(4).assign(**provenance(rows)).to_csv(args.table, index=False)
+    print(table.pivot_table(index=["noise", "method"], columns="quantity", values="share").round(1).to_string())
 
 
 if __name__ == "__main__":

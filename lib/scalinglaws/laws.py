@@ -324,7 +324,8 @@ class PowerSum(Law):
     def _own_coordinates(self) -> tuple[Array, Array]:
         """Which coordinate [P, p] belongs to each of the terms' own (scale; scale, exponent; ...), and to each pair."""
         own = np.eye(len(self.parameters))[[*self._floors, *(i for k, e, _ in self._powers for i in (k, e))]]
-        return own, np.kron(own, own)
+        pairs = own[:, None, :, None] * own[None, :, None]  # [P, P, p, p]
+        return own, pairs.reshape(len(own) ** 2, -1)
 
     def jet(self, u: Array, logs: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
         """Return loss, first derivatives and summed second derivatives, see `Law.jet`."""
