@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 from scipy import optimize, stats
 
 from scalinglaws import published
+from scalinglaws.fit import fit
+from scalinglaws.laws import loss_to_error
 from scalinglaws.published import row
 from scalinglaws.published import value as v
 
@@ -161,8 +164,12 @@ def test_datasets_are_pinned_and_cited(found):
     assert not any(file.endswith((".pkl", ".pickle", ".npy", ".xz")) for file in found.checksums())
 
 
-def test_gadre_has_104_models():
-    assert len(published.DATASETS["gadre-2024"].checksums()) == 104
+def test_gadre_has_104_models_and_as_many_evaluations():
+    models = {Path(file).stem for file in published.DATASETS["gadre-2024"].checksums()}
+    assert len(models) == 104
+    assert {f"evaluation_{model}_heavy" for model in models} == {
+        Path(file).stem for file in published.DATASETS["gadre-2024-tasks"].checksums()
+    }
 
 
 def test_epoch_dataset():
@@ -181,6 +188,30 @@ def test_gadre_dataset_follows_the_law_fitted_to_it():
     M = frame["tokens_per_param"]
     L = E + 166.21 * frame["N"] ** exponent + 366.69 * 6 ** (exponent / 2) * (M * frame["N"]) ** exponent
     assert v("G03") / 100 == pytest.approx(abs(L / frame["L"] - 1), abs=1e-3)
+
+
+@pytest.mark.parametrize("tasks", ["17", "46"])
+def test_gadre_errors_give_the_published_map(tasks):
+    """Row G07, to half a unit of its last digit: least squares on six runs of RedPajama, as the authors fit."""
+    runs = mirrored("gadre-2024").merge(mirrored("gadre-2024-tasks"), on="model", validate="one_to_one")
+    assert len(runs) == 104
+    M, N = runs["tokens_per_param"].round(), runs["N"]
+    six = runs[(runs["dataset_name"] == "rpj") & ((M == 20) & (N < 2e9) | (M == 320) & (N.min() == N))]
+    assert len(six) == 6
+    found = fit(loss_to_error, x=six["L"], L=six[f"error_{tasks}"], residual="raw", delta=math.inf).checked()
+    for name, half in (("k", 0.005), ("gamma", 0.0005), ("epsilon", 0.0005)):
+        printed = v("G07", f"tasks{tasks}_{name[:3] if name == 'epsilon' else name}")
+        assert found.theta[name] == pytest.approx(printed, abs=half)
+
+
+def test_evaluations_of_gadre_are_read_from_json(offline, monkeypatch):
+    tasks = dict.fromkeys(published._TASKS_17, 0.25) | {"mmlu": 0.5}
+    text = json.dumps({"eval_metrics": {"icl": tasks}})
+    pin(monkeypatch, offline, "gadre-2024-tasks", {"gadre-2024-tasks/evaluation_rpj-small-1.0_heavy.json": text})
+    (row,) = published.dataset("gadre-2024-tasks").to_dict("records")
+    assert row["model"] == "rpj-small-1.0"
+    assert (row["error_17"], row["error_mmlu"]) == (0.75, 0.5)
+    assert row["error_46"] == pytest.approx((17 * 0.75 + 0.5) / 18, rel=1e-15)
 
 
 def test_nanochat_dataset_is_the_published_row():

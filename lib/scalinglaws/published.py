@@ -191,6 +191,8 @@ def dataset(name: str) -> pd.DataFrame:
         order of the file (they drop the five of highest L). Columns N, D, C, L and the file's own.
         ``"gadre-2024"``: 104 over-trained models of Gadre et al. 2024: ``model``, ``dataset_name``, N (all parameters),
         ``n_params_nonemb``, D, C, ``tokens_per_param``, L (on C4) and ``loss_NAME`` on each of the eight texts.
+        ``"gadre-2024-tasks"``: their top-1 errors: ``model`` as above, ``error_TASK`` on each of 46 tasks, the averages
+        ``error_46`` and ``error_17``, over their subset of 17.
         ``"nanochat-isoflop"``: the optima of nanochat's isoFLOP sweep of January 27, 2026, each under three ways of
         ``counting`` parameters: C, N, D, ``tokens_per_param`` and ``bits_per_byte``. The log has no single runs.
         Counts are in parameters and tokens, C in FLOPs, losses in nats per token.
@@ -262,6 +264,26 @@ def _read_gadre(content: Mapping[str, bytes]) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["C", "model"], ignore_index=True)
 
 
+# The subset of the authors' repository, scaling/constants.py.
+_TASKS_17 = (  # noqa: SIM905
+    "arc_easy bigbench_cs_algorithms bigbench_dyck_languages bigbench_novel_concepts bigbench_operators "
+    "bigbench_qa_wikidata boolq commonsense_qa copa coqa hellaswag hellaswag_zeroshot lambada_openai piqa "
+    "pubmed_qa_labeled squad winograd"
+).split()
+
+
+def _read_gadre_tasks(content: Mapping[str, bytes]) -> pd.DataFrame:
+    """The evaluations of the same models."""
+    rows = []
+    for file, text in content.items():
+        accuracies = json.loads(text)["eval_metrics"]["icl"]
+        errors = pd.Series({task: 1 - accuracy for task, accuracy in accuracies.items()})
+        averages = {"error_46": errors.mean(), "error_17": errors[_TASKS_17].mean()}
+        model = Path(file).stem.removeprefix("evaluation_").removesuffix("_heavy")
+        rows.append({"model": model, **averages, **errors.add_prefix("error_")})
+    return pd.DataFrame(rows)
+
+
 def _read_nanochat(content: Mapping[str, bytes]) -> pd.DataFrame:
     """The three tables of optima in karpathy/nanochat's log."""
     (text,) = content.values()
@@ -296,6 +318,15 @@ _ALL = (
         license="MIT",
         paper="gadre2024language",
         read=_read_gadre,
+    ),
+    Dataset(
+        name="gadre-2024-tasks",
+        address=f"{_GITHUB}/mlfoundations/scaling/a003c4913793ac2ae7ef87b28ecb562955d026d5/exp_data/evals",
+        files={},
+        hashes=None,
+        license="MIT",
+        paper="gadre2024language",
+        read=_read_gadre_tasks,
     ),
     Dataset(
         name="nanochat-isoflop",
