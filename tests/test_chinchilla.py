@@ -167,15 +167,21 @@ def curves(theta, sizes, tokens, excess=0.3):
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
-def test_approach_1_takes_curves_near_their_end():
+@pytest.mark.parametrize(("n_sizes", "n_ends"), [(20, 33), (40, 33), (80, 33), (40, 66), (80, 132)])
+def test_approach_1_takes_curves_near_their_end(n_sizes, n_ends):
+    """Curves 15 % before their ends are up to 0.7 % too high, a bias of -0.0125 at worst on these grids.
+
+    Where a best size next to the last was believed, the third grid had one of -0.136.
+    """
     theta = surface("besiroglu")
-    runs = curves(theta, np.geomspace(1e7, 1e10, 40), np.geomspace(1e8, 1e12, 33))
+    runs = curves(theta, np.geomspace(1e7, 1e10, n_sizes), np.geomspace(1e8, 1e12, n_ends))
     found = approach1(**runs)
     a = laws.chinchilla.optimum_exponents(theta)[0]
-    assert found.a == pytest.approx(a, abs=0.02)  # sizes come in steps of 19 %; 0.004 measured
+    assert found.a == pytest.approx(a, abs=0.015)
     assert found.a + found.b == pytest.approx(1, abs=1e-9)
     N = laws.chinchilla.optimum(theta, found.C)[0]
-    assert np.median(np.abs(np.log(found.N / N))) < 0.2
+    step = math.log(1e3) / (n_sizes - 1)
+    assert np.median(np.abs(np.log(found.N / N))) < max(0.2, step)  # no better than the sizes are
     assert all(budget.n_points >= 3 for budget in found.budgets if budget.refused is None)
 
 

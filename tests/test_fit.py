@@ -58,7 +58,7 @@ def test_replication(recovered):
     assert found.value == pytest.approx(1.0182740178e-3, rel=1e-9)
     expected = {"E": 1.8172181, "A": 477.8259, "B": 2143.417, "alpha": 0.3473105, "beta": 0.3671724}
     assert found.theta == pytest.approx(expected, rel=1e-5)
-    assert found.newton_decrement < 1e-13  # measured 2e-16
+    assert found.newton_decrement < 1e-13  # round-off: 5e-16
 
 
 def test_replication_by_least_squares(recovered):
@@ -424,6 +424,6 @@ def test_a_million_rows_are_fitted_as_a_hundred_thousand_are():
     found = fit(chinchilla, N=N, D=D, L=L)
     assert found.status is Status.OK
     assert found.n_points == 40_000
-    assert found.theta["alpha"] == pytest.approx(TRUTH["alpha"], abs=0.001)  # standard error 0.0001 measured
+    assert found.theta["alpha"] == pytest.approx(TRUTH["alpha"], abs=6e-4)  # four standard errors by the curvature
     start = fit(chinchilla, N=N[:500], D=D[:500], L=L[:500]).theta["alpha"]
     assert found.theta["alpha"] != start

@@ -48,6 +48,7 @@ NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", 
 FLOPS_RULES = ("6nd", "6nd-nonemb")
 LEAST_SIZES = 3  # on one budget, to see a minimum at all
 ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
+ENVELOPE_REACH = 2.0  # a best size counts if others on both sides, so many times off, are worse
 TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
 TELLING_BIAS = 0.01  # in ln N: below, the bias of a parabola is not worth a warning
 SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: another counting, or columns that do not belong together
@@ -188,7 +189,8 @@ def approach1(
     -------
     Frontier
         With curves, a point for every compute at which three sizes or more can be compared; without, one per budget. A
-        point whose best size is the least or the largest at hand is refused: the envelope lies beyond.
+        point whose best size is the least or the largest at hand is refused: the envelope lies beyond. With curves,
+        sizes of half and of twice the best must be at hand as well.
 
     Raises
     ------
@@ -742,8 +744,17 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
             message="",
             coefficients=(),
         )
-        found.append(_best_size(budget, N, L))
+        found.append(_well_inside(_best_size(budget, N, L), N))
     return found
+
+
+def _well_inside(budget: Budget, N: Array) -> Budget:
+    """Refuse a best size next to the last: how near their ends two curves are decides between neighbors, not size."""
+    if budget.refused is not None or ENVELOPE_REACH * N.min() <= budget.N_opt <= N.max() / ENVELOPE_REACH:
+        return budget
+    side = "larger" if ENVELOPE_REACH * budget.N_opt > N.max() else "smaller"
+    message = f"the best size, {budget.N_opt:.4g}, is next to the last; train {side} models"
+    return _refused(budget, Refusal.EDGE, message)
 
 
 def _frontier(
