@@ -449,6 +449,8 @@ def test_a_million_rows(capsys):
         (["--approach", "2", "--delta", "1e-3"], "--delta and --residual belong to --approach 3"),
         (["--approach", "1", "--law", "power"], "--approach 1 is of the law chinchilla"),
         (["--approach", "2", "--bootstrap", "9"], "--bootstrap belongs to --approach 3 and vp"),
+        (["--tolerance", "0.2"], "--tolerance belongs to --approach 2, and to 1 without --cluster"),
+        (["--approach", "1", "--cluster", "N", "--tolerance", "0.2"], "--tolerance belongs to --approach 2"),
         (["--cluster", "seed"], "runs.csv: no column 'seed'; there are: N, D, loss"),
     ],
 )
@@ -504,6 +506,19 @@ def test_plan_reads_what_the_library_writes(capsys):
     table = runs()
     Path("fit.json").write_text(fit(laws.chinchilla, N=table["N"], D=table["D"], L=table["loss"]).to_json())
     assert result(capsys, "plan", "--flops", "1e21", "--law", "fit.json")["N"] > 1e9
+
+
+@pytest.mark.parametrize("approach", ["1", "2"])
+def test_a_wider_tolerance_puts_runs_on_one_budget(capsys, approach):
+    """Nine sizes each at C a little off: with 0.1 they are three budgets of three sizes, with 0.35 one of nine."""
+    table = isoflops()
+    table["C"] *= np.tile([1.0, 1.15, 1.3], 12)
+    table["L"] = laws.chinchilla.value(TRUTH, table["N"], table["C"] / (6 * table["N"]))
+    found = result(capsys, "fit", save(table), "--approach", approach, "--tolerance", "0.35")
+    assert found["a"] == pytest.approx(float(laws.chinchilla.optimum_exponents(TRUTH)[0]), abs=0.05)
+    assert found["refused"] == []
+    if approach == "2":
+        assert "0 of 12 budgets give an optimum" in says(capsys, "fit", "runs.csv", "--approach", "2")
 
 
 def test_plan_follows_optima_without_a_loss(capsys):

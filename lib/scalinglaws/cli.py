@@ -337,6 +337,8 @@ def _add_fit(commands) -> None:
     parser.add_argument(
         "--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by the noise)"
     )
+    what = "how far apart, as a share, C of runs on one budget may be, for approaches 1 and 2 (default: 0.1)"
+    parser.add_argument("--tolerance", type=_amount, metavar="SHARE", help=what)
     parser.add_argument("--bootstrap", type=_count, metavar="B", help="refits for 95%% intervals (default: 999)")
     parser.add_argument("--seed", type=_count, default=0, help="of the refits (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, in full precision")
@@ -362,7 +364,7 @@ def _fit(args: argparse.Namespace) -> int:
     try:
         made = report.make(
             given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
-            seed=args.seed,
+            seed=args.seed, tolerance=args.tolerance,
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{args.runs}: {error}") from error
@@ -386,6 +388,8 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
             raise ValueError(f"--approach {args.approach} is of the law chinchilla; leave --law {args.law} out")
         if args.delta is not None or args.residual != "log":
             raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
+    if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
+        raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
     if args.approach in "12" and args.bootstrap:
         raise ValueError("--bootstrap belongs to --approach 3 and vp: approaches 1 and 2 come without intervals")
 

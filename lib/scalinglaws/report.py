@@ -90,6 +90,7 @@ def make(
     residual: Residual = "log",
     n: int | None = None,
     seed: int = 0,
+    tolerance: float | None = None,
 ) -> Report:
     """Return the report of a fit.
 
@@ -107,6 +108,8 @@ def make(
         Refits for the intervals; 0 for none. Left out: 999, or none where that would take minutes.
     seed : int
         Of the refits.
+    tolerance : float, optional
+        For approaches 1 and 2, see `chinchilla.approach2`.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def make(
     """
     columns = points.columns
     if approach in ("1", "2"):
-        frontier = _frontier(points, approach)
+        frontier = _frontier(points, approach, tolerance or chinchilla.TOLERANCE)
         return Report(
             found=frontier, approach=approach, points=points, cloud=None, intervals=None,
             exponents=(frontier.a, frontier.b), cautions=(*points.warnings, *frontier.warnings),
@@ -145,16 +148,16 @@ def _fit(law: str, columns: Mapping[str, NDArray], residual: Residual, delta: fl
     return fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **variables)
 
 
-def _frontier(points: Points, approach: str) -> Frontier:
+def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
     """Optima by approach 1 or 2; the surface, where it can be fitted, sizes the bias of a parabola."""
     columns: Any = {letter: points.columns[letter] for letter in "CNLD"}
     if approach == "1":
-        return chinchilla.approach1(run=points.labels, **columns)
+        return chinchilla.approach1(run=points.labels, tolerance=tolerance, **columns)
     try:
         surface = chinchilla.approach3(N=columns["N"], D=columns["D"], L=columns["L"]).checked()
     except FitError:
         surface = None
-    return chinchilla.approach2(**columns, surface=surface)
+    return chinchilla.approach2(tolerance=tolerance, surface=surface, **columns)
 
 
 def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootstrap | None, tuple[str, ...]]:
