@@ -2,14 +2,15 @@
 
     python benchmarks/fits.py --quick                        # a sample of starts and of resamples: 20 seconds
     python benchmarks/fits.py                                # all 4500 starts and 4000 resamples: 5 minutes
-    python benchmarks/fits.py --peer-python vpnls/bin/python # and vpnls, in an environment of its own
+    python benchmarks/fits.py --peer-python vpnls/bin/python # and vpnls and autograd, of an environment of their own
 
-Everything runs on one thread in one process (vpnls in a second one), ours and the peers' turn about. Times are those of
-the processor, which other work on the machine disturbs less. Peers:
+Everything runs on one thread in one process (vpnls and autograd in a second one), ours and the peers' turn about. Times
+are those of the processor, which other work on the machine disturbs less. Peers:
 
 - the published recipe: Huber's loss of 1e-3 on log-sum-exp, minimized from each of 4500 starts (Hoffmann et al. 2022,
   section 3.3), by scipy's L-BFGS-B with finite differences, as in Besiroglu et al. 2024, and BFGS with exact gradients;
-- the published intervals: BFGS on each resample, started at the unrounded constants of Hoffmann et al.;
+- the published intervals: BFGS on each resample, started at the unrounded constants of Hoffmann et al., with exact
+  gradients and, as published, with those of autograd;
 - vpnls (https://github.com/Open-Athena/vpnls), least squares of raw losses, at each resolution of its grid.
 
 A gap is (objective - the lowest one found by anybody) / that. The time of a sample is scaled up, and the table says so.
@@ -54,6 +55,29 @@ seconds = time.process_time() - began
 print(json.dumps({"seconds": seconds, "rss": found.rss, "alpha": found.alpha, "beta": found.beta}))
 """
 
+# The published recipe of the intervals: gradients by autograd, as in the notebook of Besiroglu et al. 2024.
+PEER_REFITS = """
+import json, sys, time
+import autograd.numpy as np
+from autograd import grad
+from scipy.optimize import minimize
+job = json.load(sys.stdin)
+points, start = np.array(job["points"]), np.array(job["start"])
+values, seconds = [], 0.0
+for rows in job["rows"]:
+    log_N, log_D, log_L = np.log(points[:, rows])
+    def objective(u):
+        terms = np.stack([u[0] - u[3] * log_N, u[1] - u[4] * log_D, u[2] + 0.0 * log_N])
+        top = np.max(terms, axis=0)
+        size = np.abs(log_L - top - np.log(np.sum(np.exp(terms - top), axis=0)))
+        delta = job["delta"]
+        return np.sum(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta)))
+    began = time.process_time()
+    values.append(float(minimize(objective, start, jac=grad(objective), method="BFGS").fun))
+    seconds += time.process_time() - began
+print(json.dumps({"seconds": seconds, "values": values}))
+"""
+
 
 def main() -> None:
     """Run the three comparisons and print a table."""
@@ -62,14 +86,14 @@ def main() -> None:
     parser.add_argument("--starts", type=int, help="time so many of the 4500 starts (default: all)")
     parser.add_argument("--resamples", type=int, help="time so many of the peer's 4000 refits (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="how often ours and vpnls take turns")
-    parser.add_argument("--peer-python", type=Path, help="the Python of an environment with vpnls")
+    parser.add_argument("--peer-python", type=Path, help="the Python of an environment with vpnls and autograd")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
     n_starts = args.starts or (45 if args.quick else 4500)
     n_resamples = args.resamples or (40 if args.quick else 4000)
     points = _points()
     print(f"{'what':<34} {'how':<30} {'median':>11} {'times ours':>11} {'gap':>9}  of")
-    rows = _global(points, n_starts, args.rounds) + _bootstrap(points, n_resamples)
+    rows = _global(points, n_starts, args.rounds) + _bootstrap(points, n_resamples, args.peer_python)
     if args.peer_python:
         rows += _vpnls(points, args.peer_python, args.rounds, (0.01,) if args.quick else (0.01, 0.003, 0.001))
     if args.json:
@@ -145,8 +169,8 @@ def _global(points: dict[str, np.ndarray], n_starts: int, rounds: int) -> list[d
     return rows
 
 
-def _bootstrap(points: dict[str, np.ndarray], n_resamples: int) -> list[dict]:
-    """4000 refits: ours, and BFGS on the same resamples."""
+def _bootstrap(points: dict[str, np.ndarray], n_resamples: int, python: Path | None) -> list[dict]:
+    """4000 refits: ours, and BFGS on the same resamples with exact gradients and, in a process apart, autograd's."""
     from scalinglaws import chinchilla
     from scalinglaws.bootstrap import bootstrap
 
@@ -159,7 +183,8 @@ def _bootstrap(points: dict[str, np.ndarray], n_resamples: int) -> list[dict]:
         ours.append(time.process_time() - began)
     draws = np.random.default_rng(0).integers(n, size=(4000, n))  # as `bootstrap` draws
     own, other, seconds = [], [], 0.0
-    for k in np.linspace(0, 3999, n_resamples).astype(int):
+    some = np.linspace(0, 3999, n_resamples).astype(int)
+    for k in some:
         evaluate = _objective({name: column[draws[k]] for name, column in points.items()})
         began = time.process_time()
         with np.errstate(all="ignore"):
@@ -172,11 +197,24 @@ def _bootstrap(points: dict[str, np.ndarray], n_resamples: int) -> list[dict]:
     median = statistics.median(ours)
     worse = int((other > own * (1 + 1e-6)).sum())
     of = f"{n_resamples} of 4000{', scaled' if n_resamples < 4000 else ''}; {worse} end 1e-6 above ours"
-    return [
+    rows = [
         _row("4000 refits", "ours", median, median, float((own / best - 1).max()), "3 times; gap: the worst refit's"),
         _row("4000 refits", "BFGS, exact gradients", seconds * 4000 / n_resamples, median,
              float((other / best - 1).max()), of),
     ]  # fmt: skip
+    if python is None:
+        return rows
+    columns = [points[name].tolist() for name in "NDL"]
+    job = {"points": columns, "start": UNROUNDED.tolist(), "delta": DELTA, "rows": draws[some].tolist()}
+    out = subprocess.run(
+        [python, "-c", PEER_REFITS], input=json.dumps(job), check=True, stdout=subprocess.PIPE, text=True
+    )
+    peer = json.loads(out.stdout)
+    values, seconds = np.array(peer["values"]), peer["seconds"] * 4000 / n_resamples
+    worse = int((values > own * (1 + 1e-6)).sum())
+    of = f"{n_resamples} of 4000{', scaled' if n_resamples < 4000 else ''}; {worse} end 1e-6 above ours"
+    gap = float((values / np.minimum(own, values) - 1).max())
+    return [*rows, _row("4000 refits", "BFGS, gradients by autograd", seconds, median, gap, of)]
 
 
 def _vpnls(points: dict[str, np.ndarray], python: Path, rounds: int, resolutions: tuple[float, ...]) -> list[dict]:
