@@ -140,11 +140,27 @@ def test_chapter_code_obeys(chapter):
     assert broken == {}, "by cell"
 
 
-def test_chapter_hides_only_its_setup(chapter):
-    hidden = [index for index, (_, _, tags, _) in enumerate(cells(chapter, "code")) if "remove-cell" in tags]
+def test_chapter_hides_only_its_setup_and_right_answers(chapter):
+    code = enumerate(cells(chapter, "code"))
+    hidden = [k for k, (_, source, tags, _) in code if "remove-cell" in tags and "book.Exercise(" not in source]
     assert hidden in ([], [0])
     calls = [source for _, source, _, _ in cells(chapter, "code") if "book.setup()" in source]
     assert len(calls) <= 1
+
+
+def test_exercises_can_be_checked_and_the_solution_is(chapter):
+    """At least two exercises of a chapter know their answer; each has a place for the reader's, and accepts ours."""
+    names, calls, asserted = set(), set(), ""
+    for _, source, tags, _ in cells(chapter, "code"):
+        if "book.Exercise(" in source:
+            assert "remove-cell" in tags, "the answer is in sight"
+            names |= set(re.findall(r"^(\w+) = book\.Exercise\(", source, re.MULTILINE))
+        calls |= set(re.findall(r"^(\w+)\.check\(\w+\)$", source, re.MULTILINE))
+        tree = ast.parse(TransformerManager().transform_cell(source))
+        asserted += "\n".join(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Assert))
+    untested = {name for name in names if f"{name}.check(" not in asserted}
+    assert len(names) >= 2
+    assert (names - calls, untested) == (set(), set())
 
 
 def test_chapter_is_stripped(chapter):

@@ -36,7 +36,7 @@ def test_right_answers_within_the_tolerance_are_right(answer):
         (1e9, "too small by more than a factor of ten"),
         (0.0, "too small"),
         (math.nan, "finite"),
-        ("many", "one number, in tokens"),
+        ("many", "one number is wanted, in tokens, not str"),
         (None, "finite"),
         ([1.0, 2.0], "you gave 2"),
     ],
@@ -52,7 +52,7 @@ def test_several_numbers_say_which_one_is_off():
     several = Exercise(name="Exercise 2", answer=(0.51, 0.49), rel=0.01)
     assert several.check([0.51, 0.4905]).right
     assert "number 2 of 2 is too large" in several.check([0.51, 0.6]).message
-    assert "2 numbers in a row" in several.check(0.51).message
+    assert "2 numbers in a row are wanted; you gave 1." in several.check(0.51).message
 
 
 def test_an_answer_of_nothing_has_an_absolute_tolerance():
@@ -66,6 +66,12 @@ def test_words_are_chosen_from_a_list():
     assert word.check("data").right
     assert "choose one of data, model" in word.check("compute").message
     assert "R01 has it so" in word.check("model").message
+
+
+def test_a_slip_is_known_though_its_number_is_rounded_and_ends_as_it_likes():
+    exact = Exercise(name="Exercise 5", answer=768.0, rel=0, slips={"heads, too?": 1234.5678})
+    assert exact.check(1235).message == "Exercise 5: not yet: heads, too?"
+    assert not exact.check(768.1).right
 
 
 def test_exercises_that_cannot_work_are_refused():

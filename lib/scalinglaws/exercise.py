@@ -37,6 +37,7 @@ POWERS = (
     (2.0, "this is the square of what is asked"),
     (0.5, "this is the root of what is asked"),
 )
+ROUNDED = 0.005  # a slip is known by its number even if that was rounded
 EXPLAINS = (
     0.02  # a mistake explains an answer to within so much, or the exercise's own tolerance where that is narrower
 )
@@ -108,7 +109,8 @@ class Exercise:
         if answer is ...:
             return Checked(False, f"{self.name}: no answer yet. Put yours in place of the dots and run the cell again.")
         hint = self._word(answer) if isinstance(self.answer, str) else self._hint(answer)
-        return Checked(not hint, f"{self.name}: not yet: {hint}." if hint else f"{self.name}: right.")
+        end = "" if hint.endswith(("?", "!", ".")) else "."
+        return Checked(not hint, f"{self.name}: not yet: {hint}{end}" if hint else f"{self.name}: right.")
 
     def _word(self, answer: Answer) -> str:
         """What is off about a word."""
@@ -120,20 +122,22 @@ class Exercise:
 
     def _hint(self, answer: Answer) -> str:
         """What is off about a number or several."""
-        right, unit = np.asarray(self.answer, float), f", in {self.unit}" if self.unit else ""
-        wanted = "one number" if right.ndim == 0 else f"{right.size} numbers in a row"
+        right = np.asarray(self.answer, float)
+        wanted = "one number is wanted" if right.ndim == 0 else f"{right.size} numbers in a row are wanted"
+        wanted += f", in {self.unit}" if self.unit else ""
         try:
             given = np.asarray(answer, float)
         except (TypeError, ValueError):
-            return f"{wanted}{unit}, is wanted, not {type(answer).__name__}"
+            return f"{wanted}, not {type(answer).__name__}"
         if given.size != right.size:
-            return f"{wanted}{unit}, is wanted; you gave {given.size}"
+            return f"{wanted}; you gave {given.size}"
         given = given.reshape(right.shape)
         if not np.isfinite(given).all():
             return "not a finite number: look for a division by zero or the logarithm of something negative"
         if self._near(given):
             return ""
-        slip = next((text for text, slip in self.slips.items() if _close(given, np.asarray(slip), self.rel, 0.0)), "")
+        rel = max(self.rel, ROUNDED)
+        slip = next((text for text, slip in self.slips.items() if _close(given, np.asarray(slip), rel, 0.0)), "")
         return slip or self._common(given, right) or self._distance(given, right)
 
     def _near(self, given: Answer | np.ndarray) -> bool:
