@@ -71,6 +71,16 @@ def test_what_cannot_be_fitted_does_not_hold(design):
     assert [row["held"] for row in rows] == [False] * len(calibration.QUANTITIES)
 
 
+def test_the_stored_count_is_whole_and_the_default_holds_everywhere():
+    """1000 simulations leave 0.7 points on a share of 95 %; the band is 3.6 of those to either side."""
+    stored = pd.read_csv(calibration.STORED)
+    keys = stored.groupby(["noise", "method", "quantity"]).size()
+    assert (len(keys), keys.max(), set(stored["simulations"]), set(stored["resamples"])) == (60, 1, {1000}, {999})
+    assert stored["share"].to_numpy() == pytest.approx(stored["held"] / 10)
+    assert stored.loc[stored["method"] == "percentile", "share"].between(92.5, 97.5).all()
+    assert stored["commit"].str.fullmatch("[0-9a-f]{40}").all()
+
+
 def test_coverage_counts():
     rows = pd.DataFrame({"noise": "Gaussian", "method": "bca", "quantity": ["a", "a", "a", "E"], "low": 0.0,
                          "high": [1.0, 2.0, 9.0, 1.0], "held": [True, True, False, True]})  # fmt: skip
