@@ -1,16 +1,20 @@
 """The built pages, opened in Chromium from disk with the network cut off: what `make book -W` cannot see."""
 
 import io
+import itertools
 import os
 import re
+import runpy
 import shutil
 from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from making import OURS, make
 from playwright.sync_api import sync_playwright
 from wcag import contrast, luminance
@@ -30,13 +34,14 @@ QUIET = [
     "--no-first-run",
 ]
 
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),
+    reason=f"no Chromium: install one of {', '.join(NAMES)}, or name it in CHROMIUM",
+)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(3600),  # the first of these tests waits for the build
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),
-        reason=f"no Chromium: install one of {', '.join(NAMES)}, or name it in CHROMIUM",
-    ),
+    needs_chromium,
 ]
 
 
@@ -71,13 +76,15 @@ class Visit:
     def __init__(self, browser, path, look, until="load", **window):
         self.name = path.relative_to(SITE).as_posix()
         self.trouble = []
+        self.loaded = set()
         context = browser.new_context(**window)
         context.route("**/*", self.only_from_disk)
         page = context.new_page()
         page.on("console", self.hear)
         page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
-        page.goto(path.as_uri(), wait_until=until)
+        page.goto(path.as_uri())  # until "load": before, the promise that follows may be another
+        page.wait_for_load_state(until)
         page.evaluate("window.MathJax?.startup?.promise.then(() => true)")
         page.evaluate("document.fonts.ready.then(() => true)")
         self.seen = look(page)
@@ -90,10 +97,17 @@ class Visit:
 
     def only_from_disk(self, route):
         if route.request.url.startswith(("file:", "data:", "blob:")):
+            self.loaded.add(route.request.url)
             route.continue_()
         else:
             self.trouble.append(f"outside: {route.request.url}")
             route.abort()
+
+    @property
+    def weight(self):
+        """Size of all files that the page loaded, in bytes."""
+        files = {unquote(urlparse(url).path) for url in self.loaded if url.startswith("file:")}
+        return sum(Path(name).stat().st_size for name in files)
 
 
 # Each finds elements or text that should not be there.
@@ -150,11 +164,69 @@ def glaring_figures(page):
     return found
 
 
+AXE = Axe()
+ONLY_CONTRAST = {"runOnly": ["color-contrast"]}
+ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+# Formulas have the color of the text around them, and code has few kinds of words: thousands of elements, one verdict.
+THIN = """() => {
+    const seen = new Set();
+    document.querySelectorAll("mjx-container").forEach(e => e.remove());
+    for (const span of document.querySelectorAll(".highlight pre span")) {
+        if (seen.has(span.className)) span.replaceWith(...span.childNodes);
+        seen.add(span.className);
+    }
+}"""
+
+
+def barriers(page, **rules):
+    """Return what axe-core calls serious or critical; the page has lost its formulas afterwards."""
+    page.evaluate(THIN)
+    options = {"resultTypes": ["violations"], "preload": False} | rules
+    return [
+        f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['html'][:120]}"
+        for violation in AXE.run(page, options=options).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+LEVELS = """[...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(e => !e.closest(".onlyprint"))
+    .map(e => Number(e.tagName[1]))"""
+
+
+def broken_headings(page):
+    """Return the levels of the headings where there is not one title, or a level is skipped."""
+    levels = page.evaluate(LEVELS)
+    steps = itertools.pairwise(levels)
+    return [] if levels.count(1) == 1 and levels[0] == 1 and all(b <= a + 1 for a, b in steps) else levels
+
+
+def no_way_past_the_frame(page):
+    """Return what the first Tab stop is, where it is not a link to be seen that leads into the text."""
+    page.keyboard.press("Tab")
+    link = page.evaluate("document.activeElement.textContent.trim()")
+    shown = page.evaluate("document.activeElement.getBoundingClientRect().top >= 0")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    return [] if link == "Skip to main content" and shown and inside else [link, shown, inside]
+
+
+# What still moves though the reader asked for less of it.
+MOVING = """[...document.querySelectorAll("*")].filter(e => {
+    const { transitionDuration, animationName, scrollBehavior } = getComputedStyle(e);
+    return /[1-9]/.test(transitionDuration) || animationName !== "none" || scrollBehavior === "smooth";
+}).slice(0, 5).map(e => e.outerHTML.slice(0, 80))"""
+DOWNLOADS = """[...document.querySelectorAll(".dropdown-download-buttons :is(a, button)[class*=btn-download]")]
+    .map(e => e.href?.split(".").pop() ?? e.getAttribute("onclick"))"""
+
+
 @pytest.fixture(scope="module")
 def desktop(pages, browser):
     def look(page):
-        faults = {what: page.evaluate(script) for what, script in FAULTS.items()}
-        return faults | {"title": page.title(), "weak text": weak_text(page)}
+        found = {what: page.evaluate(script) for what, script in FAULTS.items()}
+        found |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
+        return found | {"headings": broken_headings(page), "barriers": barriers(page)}
 
     return [Visit(browser, path, look, until="networkidle", color_scheme="light") for path in pages]
 
@@ -162,15 +234,21 @@ def desktop(pages, browser):
 @pytest.fixture(scope="module")
 def dark(pages, browser):
     def look(page):
-        return {"weak text": weak_text(page), "glaring figures": glaring_figures(page)}
+        found = {"weak text": weak_text(page), "glaring figures": glaring_figures(page)}
+        return found | {"barriers": barriers(page, **ONLY_CONTRAST)}
 
     return [Visit(browser, path, look, color_scheme="dark") for path in pages]
 
 
 @pytest.fixture(scope="module")
 def phone(pages, browser):
-    window = {"width": 390, "height": 844}
-    return [Visit(browser, path, lambda page: page.evaluate(TOO_WIDE), viewport=window) for path in pages]
+    def look(page):
+        found = {"too wide": page.evaluate(TOO_WIDE), "moving": page.evaluate(MOVING)}
+        found["barriers"] = barriers(page, **ALL_BUT_CONTRAST)
+        return found | {"no skip link": no_way_past_the_frame(page)}
+
+    window = {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce"}
+    return [Visit(browser, path, look, **window) for path in pages]
 
 
 def faults(visits, what):
@@ -199,7 +277,43 @@ def test_every_page_has_a_title_of_its_own(desktop):
 
 
 def test_pages_fit_a_phone(phone):
-    assert {visit.name: visit.seen for visit in phone if visit.seen} == {}
+    assert faults(phone, "too wide") == {}
+
+
+def test_nobody_meets_a_barrier(desktop):
+    assert faults(desktop, "barriers") == {}
+
+
+def test_nobody_meets_a_barrier_in_the_dark(dark):
+    assert faults(dark, "barriers") == {}
+
+
+def test_nobody_meets_a_barrier_on_a_phone(phone):
+    assert faults(phone, "barriers") == {}
+
+
+def test_headings_have_one_title_and_skip_no_level(desktop):
+    assert faults(desktop, "headings") == {}
+
+
+def test_the_first_tab_stop_leads_past_the_frame(phone):
+    assert faults(phone, "no skip link") == {}
+
+
+def test_nothing_moves_where_less_motion_is_asked_for(phone):
+    assert faults(phone, "moving") == {}
+
+
+def test_no_page_is_heavier_than_three_megabytes(desktop):
+    assert {visit.name: visit.weight for visit in desktop if not 1e5 < visit.weight <= 3e6} == {}
+
+
+def test_every_page_can_be_downloaded_and_printed(desktop):
+    for visit in desktop:
+        if visit.name.startswith("chapters/"):
+            assert visit.seen["downloads"] == ["ipynb", "window.print()"], visit.name
+        elif Path(visit.name).stem not in GENERATED:
+            assert visit.seen["downloads"][-1] == "window.print()", visit.name
 
 
 def test_text_has_contrast(desktop):
@@ -212,3 +326,101 @@ def test_text_has_contrast_in_the_dark(dark):
 
 def test_figures_are_light_on_dark_in_the_dark(dark):
     assert faults(dark, "glaring figures") == {}
+
+
+def test_figures_look_the_same_after_they_were_made_lighter(browser):
+    lighter = runpy.run_path(str(ROOT / "_ext/scalinglaws_book.py"))["lighter"]
+    figure, ax = plt.subplots()
+    x = np.linspace(0, 7, 300)
+    ax.plot(x, np.sin(x), "o-", color="tab:green", alpha=0.5)
+    ax.scatter(x, np.cos(x), s=9, c=np.where(x < 3, "tab:blue", "tab:red"))
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg")
+    plt.close(figure)
+    svg, page, pictures = drawn.getvalue(), browser.new_page(), []
+    for each in (svg, lighter(svg)):
+        page.set_content(each[each.index("<svg") :])
+        pictures.append(plt.imread(io.BytesIO(page.locator("svg").screenshot()), format="png"))
+    page.close()
+    # A hundredth of a point is a shade at an edge (0.18 at most, measured); a mark lost or of another color is 0.4.
+    assert np.abs(pictures[0] - pictures[1]).max() < 0.25
+    assert len(lighter(svg)) < 0.7 * len(svg)
+    assert lighter(lighter(svg)) == lighter(svg)
+
+
+# ---- On paper ----
+
+PRINTED = "chapters/11_chinchilla.html"  # it has figures, tables, a view and folded solutions
+PAPER = {"width": 664, "height": 980}  # A4 less the margins of the style sheet, in pixels of 1/96 inch
+ON_PAPER = """() => {
+    const all = selector => [...document.querySelectorAll(selector)];
+    const shown = selector => all(selector).filter(e => e.checkVisibility()).map(e => e.outerHTML.slice(0, 80));
+    return {
+        text: document.body.innerText,
+        frame: shown("nav, button, header, select, input, .bd-sidebar, .headerlink, .toggle-button"),
+        views: shown("article .view svg[role=img]"),
+        folded: all(".tag_hide-cell details:not([open]), .toggle-hidden").length,
+        breaking: all("article :is(figure, .view, .cell_output img)").filter(e => e.checkVisibility())
+            .filter(e => getComputedStyle(e).breakInside !== "avoid").map(e => e.outerHTML.slice(0, 80)),
+        appearing: all("article *").filter(e => getComputedStyle(e).animationName !== "none").length,
+        paper: getComputedStyle(document.body).backgroundColor,
+        height: document.documentElement.scrollHeight,
+    };
+}"""
+HEADINGS = """[...document.querySelectorAll("article :is(h1, h2, h3)")].map(e => {
+    const words = e.cloneNode(true);
+    words.querySelector(".headerlink")?.remove();
+    return words.textContent.trim();
+})"""
+
+
+@pytest.fixture(scope="module")
+def paper(site, browser):
+    """Return one chapter, opened in the dark: what is on its sheets, and their PDF."""
+
+    def look(page):
+        before = page.evaluate(STATE)
+        seen = {"headings": page.evaluate(HEADINGS)}
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        seen |= page.evaluate(ON_PAPER) | {"weak text": weak_text(page)}
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.emulate_media(media="null")  # what a page has by itself; "screen" would be printed
+        seen["pdf"] = page.pdf(format="A4", prefer_css_page_size=True, tagged=True, outline=True)
+        return seen | {"before": before, "after": page.evaluate(STATE)}
+
+    return Visit(browser, site / PRINTED, look, color_scheme="dark", viewport=PAPER).seen
+
+
+STATE = "[document.documentElement.dataset.theme, document.querySelectorAll('details[open], .toggle-hidden').length]"
+
+
+def test_paper_has_the_text_and_none_of_the_frame(paper):
+    title = paper["headings"][0]
+    assert paper["text"].split("\n")[0].replace(" ", "") == title.replace(" ", "")
+    assert paper["frame"] == []
+    assert "Show the code" not in paper["text"]
+    assert [
+        word for word in ("Errata", "Search", "Previous", "next", "Skip to") if f"\n{word}\n" in paper["text"]
+    ] == []
+
+
+def test_paper_is_white_in_the_dark_too(paper):
+    assert paper["paper"] == "rgb(255, 255, 255)"
+    assert paper["weak text"] == {}
+    assert paper["before"] == paper["after"]
+    assert paper["before"][0] == "dark"
+
+
+def test_paper_has_open_solutions_whole_figures_and_still_views(paper):
+    assert (paper["folded"], paper["appearing"]) == (0, 0)
+    assert paper["breaking"] == []
+    assert len(paper["views"]) == 1
+
+
+def test_a_printed_chapter_is_a_pdf_of_its_sections(paper):
+    titles = re.findall(rb"/Title ?[(<]", paper["pdf"])
+    assert len(titles) == 1 + len(paper["headings"])  # the document's own, and the outline
+    sheets = len(re.findall(rb"/Type\s*/Page\b", paper["pdf"]))
+    least = -(-paper["height"] // PAPER["height"])
+    assert least <= sheets <= 1.5 * least  # what may not break leaves room on a sheet

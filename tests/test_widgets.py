@@ -2,23 +2,16 @@
 
 import json
 import math
-import os
 
 import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
-from test_pages import CHROMIUM, NAMES, QUIET
+from test_pages import CHROMIUM, QUIET, needs_chromium
 
 from scalinglaws import chinchilla, laws, widgets
 
-in_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),
-        reason=f"no Chromium: install one of {', '.join(NAMES)}, or name it in CHROMIUM",
-    ),
-]
+in_browser = [pytest.mark.browser, needs_chromium]
 TABLE = pd.DataFrame(
     {
         "parametrization": ["standard"] * 6 + ["mup"] * 6,
@@ -251,6 +244,11 @@ class TestPage:
         assert first.input_value() != value
         root.locator("button").click()
         assert f"{name}." not in opened.url
+
+    def test_the_legend_stands_beside_the_chart_and_names_each_law(self, opened):
+        planner = opened.locator(".view").nth(7)
+        assert set(planner.locator(".legend li").all_inner_texts()) == set(widgets.LAWS.values())
+        assert planner.locator("svg[role=img] text:not(.grid text)").count() == 0  # lines would run through it
 
     def test_a_link_restores_the_state(self, opened, site):
         opened.goto("about:blank")

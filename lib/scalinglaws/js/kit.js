@@ -60,6 +60,7 @@ function ticks({ low, high, log }) {
  */
 function chart(describe) {
   const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describe });
+  const legend = html("ul", { class: "legend" }); // above the chart, where no line can run through it
   const clip = `clip-${Math.random().toString(36).slice(2)}`;
   const place = (axis, from, to) => (value) => {
     const [v, low, high] = axis.log ? [value, axis.low, axis.high].map(Math.log) : [value, axis.low, axis.high];
@@ -91,8 +92,7 @@ function chart(describe) {
   function draw(x, y, shapes) {
     const sx = place(x, LEFT, WIDTH - RIGHT), sy = place(y, HEIGHT - BOTTOM, TOP);
     const inside = svg("g", { "clip-path": `url(#${clip})` });
-    const labels = svg("g", { class: "labels" });
-    let row = 0;
+    const entries = [];
     for (const shape of shapes) {
       const look = { class: `kind-${shape.kind ?? 0}${shape.dashed ? " dashed" : ""}${shape.faint ? " faint" : ""}` };
       if (shape.line) {
@@ -105,19 +105,19 @@ function chart(describe) {
       if (shape.across !== undefined) inside.append(svg("line", { ...look, x1: LEFT, x2: WIDTH - RIGHT, y1: sy(shape.across), y2: sy(shape.across) }));
       if (shape.down !== undefined) inside.append(svg("line", { ...look, x1: sx(shape.down), x2: sx(shape.down), y1: TOP, y2: HEIGHT - BOTTOM }));
       if (shape.label) {
-        const at = { x: WIDTH - RIGHT - 26, y: TOP + 16 + 18 * row++ };
-        labels.append(svg("text", { x: at.x - 4, y: at.y, "text-anchor": "end" }, shape.label));
-        if (shape.dots) labels.append(svg("circle", { ...look, cx: at.x + 12, cy: at.y - 4, r: 4 }));
-        else labels.append(svg("line", { ...look, x1: at.x + 2, x2: at.x + 24, y1: at.y - 4, y2: at.y - 4 }));
+        const mark = svg("svg", { viewBox: "0 0 24 10", "aria-hidden": "true" });
+        mark.append(shape.dots ? svg("circle", { ...look, cx: 12, cy: 5, r: 4 }) : svg("line", { ...look, x1: 1, x2: 23, y1: 5, y2: 5 }));
+        entries.push(html("li", {}, mark, shape.label));
       }
     }
     const defs = svg("defs"), area = svg("clipPath", { id: clip });
     area.append(svg("rect", { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM }));
     defs.append(area);
-    root.replaceChildren(defs, frame(x, y, sx, sy), inside, labels);
+    root.replaceChildren(defs, frame(x, y, sx, sy), inside);
+    legend.replaceChildren(...entries);
   }
 
-  return { root, draw };
+  return { root, legend, draw };
 }
 
 /**
@@ -185,9 +185,11 @@ function view({ model, el, name, title, describe, controls, show }) {
     refresh();
   });
   form.append(reset);
+  // JupyterLab would take the keys for the notebook's, and no slider would move.
+  for (const control of form.querySelectorAll("input, select, button")) control.dataset.lmSuppressShortcuts = "true";
   if (model.isStatic) restore();
   el.classList.add("view");
-  el.append(html("p", { class: "title" }, title), picture.root, said, form);
+  el.append(html("p", { class: "title" }, title), picture.legend, picture.root, said, form);
   for (const watched of ["data", ...controls.map((control) => control.name)]) model.on(`change:${watched}`, refresh);
   refresh();
 }
