@@ -142,8 +142,15 @@ class TestNumbers:
             assert found["N"] == pytest.approx(float(best.N), **close)
             assert found["D"] == pytest.approx(float(best.D), **close)
             assert found["loss"] == pytest.approx(float(best.loss), **close)
-        for state, found in zip(states, compute(page, "planner", states), strict=True):
+        alone = [state | {"served": 0} for state in states]
+        for state, found in zip(alone, compute(page, "planner", alone), strict=True):
             assert found[law]["N"] == pytest.approx(float(chinchilla.allocate(law, state["C"]).N), **close)
+
+    @pytest.mark.parametrize("law", widgets.LAWS)
+    def test_planner_serves_as_the_view_of_use_does(self, page, law):
+        states = grid(widgets.Planner(), C=[1e18, 5.76e23], served=[1e9, 1e14])
+        used = compute(page, "inference", [state | {"law": law} for state in states])
+        assert [found[law] for found in compute(page, "planner", states)] == used
 
     def test_wasted_compute_buys_the_same_loss(self, page):
         states = grid(widgets.Plane(), C=[1e20, 1e24], ratio=[0.2, 0.9, 5])

@@ -239,7 +239,7 @@ class Repeats(View):
 
 
 class Planner(View):
-    """Size, data, loss and time for a budget under several laws.
+    """Size, data, loss and time for a budget and an expected use under several laws.
 
     Parameters
     ----------
@@ -250,6 +250,7 @@ class Planner(View):
     name = "planner"
     law = traitlets.Unicode("besiroglu2024").tag(sync=True)
     C = traitlets.Float(1e21).tag(sync=True)
+    served = traitlets.Float(1e9).tag(sync=True)
     speed = traitlets.Float(4e14).tag(sync=True)
 
     def __init__(self, laws: Mapping[str, Mapping[str, Any]] | None = None, **start):

@@ -1,20 +1,7 @@
-// The cheapest model of a given loss when it will be used: least 6 N D + 2 N D_inf on a line of equal loss
-// (Sardana et al. 2024). data: {laws: {name: {label, E, A, B, alpha, beta}}}
+// The cheapest model of a given loss when it will be used. data: {laws: {name: {label, E, A, B, alpha, beta}}}
 
 function compute({ law, C, served, data }) {
-  const constants = data.laws[law], { A, B, alpha, beta, E } = constants;
-  const alone = surface(constants).optimum(C), reach = alone.loss - E;
-  const least = Math.log(A / reach) / alpha; // below it no amount of data reaches the loss
-  const data_at = (logN) => (B / (reach - A * Math.exp(-alpha * logN))) ** (1 / beta);
-  // The cost's slope by ln N, over 2 N: 3 D (1 + d ln D / d ln N) + D_inf. It is -infinity at the least size and rises.
-  const slope = (logN) => {
-    const size = A * Math.exp(-alpha * logN);
-    return 3 * data_at(logN) * (1 - (alpha * size) / (beta * (reach - size))) + served;
-  };
-  const logN = served > 0 ? zero(slope, least, Math.log(alone.N)) : Math.log(alone.N);
-  const N = Math.exp(logN), D = served > 0 ? data_at(logN) : alone.D;
-  const cost = 6 * N * D + 2 * N * served, plain = C + 2 * alone.N * served;
-  return { N, D, loss: alone.loss, cost, saved: 1 - cost / plain, alone };
+  return surface(data.laws[law]).serving(C, served);
 }
 
 function show(state) {

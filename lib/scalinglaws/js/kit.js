@@ -243,5 +243,21 @@ function surface({ E, A, B, alpha, beta }) {
     const N = Math.exp((Math.log((alpha * A) / (beta * B)) + beta * Math.log(C / k)) / (alpha + beta));
     return { N, D: C / k / N, loss: loss(N, C / k / N) };
   };
-  return { loss, optimum };
+  // The cheapest model of the loss that C would buy, once it serves tokens too: least 6 N D + 2 N D_inf on a line of equal
+  // loss (Sardana et al. 2024).
+  const serving = (C, served) => {
+    const alone = optimum(C), reach = alone.loss - E;
+    const least = Math.log(A / reach) / alpha; // below it no amount of data reaches the loss
+    const data = (logN) => (B / (reach - A * Math.exp(-alpha * logN))) ** (1 / beta);
+    // The cost's slope by ln N, over 2 N: 3 D (1 + d ln D / d ln N) + D_inf. It is -infinity at the least size and rises.
+    const slope = (logN) => {
+      const size = A * Math.exp(-alpha * logN);
+      return 3 * data(logN) * (1 - (alpha * size) / (beta * (reach - size))) + served;
+    };
+    const logN = served > 0 ? zero(slope, least, Math.log(alone.N)) : Math.log(alone.N);
+    const N = Math.exp(logN), D = served > 0 ? data(logN) : alone.D;
+    const cost = 6 * N * D + 2 * N * served, plain = C + 2 * alone.N * served;
+    return { N, D, loss: alone.loss, cost, saved: 1 - cost / plain, alone };
+  };
+  return { loss, optimum, serving };
 }

@@ -1,22 +1,22 @@
-// Size, data, loss and time for a budget under several laws. data: {laws: {name: {label, E, A, B, alpha, beta}}}
+// Size, data, loss and time for a budget and an expected use under several laws. data: {laws: {name: {label, E, A, B, alpha, beta}}}
 
-function compute({ C, data }) {
-  return Object.fromEntries(Object.entries(data.laws).map(([name, law]) => [name, surface(law).optimum(C)]));
+function compute({ C, served, data }) {
+  return Object.fromEntries(Object.entries(data.laws).map(([name, law]) => [name, surface(law).serving(C, served)]));
 }
 
 function show(state) {
-  const { C, speed, law, data } = state;
+  const { C, speed, served, law, data } = state;
   const laws = Object.entries(data.laws), all = compute(state), mine = all[law];
   const budgets = spread(1e17, 1e27, 61, true);
-  const days = C / speed / 86400;
+  const days = (6 * mine.N * mine.D) / speed / 86400;
   return {
     x: { label: "C (FLOPs)", low: 1e17, high: 1e27, log: true },
     y: { label: "N (parameters)", low: 1e7, high: 1e13, log: true },
     shapes: [
-      ...laws.map(([, constants], kind) => ({ line: budgets.map((budget) => [budget, surface(constants).optimum(budget).N]), kind, label: constants.label })),
+      ...laws.map(([, constants], kind) => ({ line: budgets.map((budget) => [budget, surface(constants).serving(budget, served).N]), kind, label: constants.label })),
       ...laws.map(([name], kind) => ({ dots: [[C, all[name].N]], kind, size: name === law ? 7 : 4 })),
     ],
-    says: `${words(C)} FLOPs, ${days < 2 ? `${words(days * 24)} hours` : `${words(days)} days`} at ${words(speed)} FLOP/s. ${data.laws[law].label}: ${words(mine.N)} parameters on ${words(mine.D)} tokens, ${words(mine.D / mine.N)} each, loss ${words(mine.loss, 4)}. Over the laws shown, the size goes from ${words(Math.min(...Object.values(all).map(({ N }) => N)))} to ${words(Math.max(...Object.values(all).map(({ N }) => N)))}.`,
+    says: `For the loss that ${words(C)} FLOPs buy, and ${words(served)} tokens to serve. ${data.laws[law].label}: ${words(mine.N)} parameters on ${words(mine.D)} tokens, ${words(mine.D / mine.N)} each, loss ${words(mine.loss, 4)}; ${days < 2 ? `${words(days * 24)} hours` : `${words(days)} days`} of training at ${words(speed)} FLOP/s. Serving included, that saves ${words(100 * mine.saved, 2)} % against the best for training alone. Over the laws shown, the size goes from ${words(Math.min(...Object.values(all).map(({ N }) => N)))} to ${words(Math.max(...Object.values(all).map(({ N }) => N)))}.`,
   };
 }
 
@@ -28,6 +28,7 @@ function render({ model, el }) {
     controls: [
       { name: "law", label: "law", options: laws },
       { name: "C", label: "compute C", low: 1e17, high: 1e27, log: true },
+      { name: "served", label: "tokens served", low: 1e9, high: 1e15, log: true },
       { name: "speed", label: "FLOP/s", low: 1e10, high: 1e20, log: true },
     ],
   });
