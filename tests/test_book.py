@@ -218,6 +218,20 @@ def test_toc_lists_every_chapter_and_every_listed_page_exists():
     assert len(files) == len(set(files))
 
 
+def test_errata_link_to_where_a_chapter_takes_them_up():
+    """Labels ``(erratum-NAME)=`` of chapters and links ``[chapter 5](#erratum-NAME)`` of the errata, both ways."""
+    label = re.compile(r"^\((erratum-[a-z0-9-]+)\)=$", re.MULTILINE)
+    places = [(f"chapter {int(path.stem[:2])}", name) for path in CHAPTERS for name in label.findall(markdown(path))]
+    names = [name for _, name in places]
+    assert len(names) == len(set(names)), "a label twice"
+    links = re.findall(r"\[(chapter \d+)\]\(#(erratum-[a-z0-9-]+)\)", (ROOT / "errata.md").read_text())
+    assert set(links) == set(places)
+
+
+def markdown(path):
+    return "\n\n".join(source for _, source, _, _ in cells(json.loads(path.read_text()), "markdown"))
+
+
 # ---- scalinglaws.book ----
 
 

@@ -43,6 +43,16 @@ def kept(tmp_path, monkeypatch, chapters, records):
     return claims.ledger()
 
 
+def change(records, **fields):
+    """What another run of the one claim leaves."""
+    (path,) = records.glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def gate(*arguments):
+    return main(["claims", *map(str, arguments)])
+
+
 def test_a_ledger_says_where_a_claim_comes_from(kept):
     (row,) = kept.to_dict("records")
     assert (row["section"], row["notebook"], row["published"]) == ("8.1", "01_slopes", "0.076")
@@ -124,11 +134,11 @@ def test_the_command_prints_filters_and_gates(kept, chapters, records, capsys, m
     assert "1 claims: 1 reproduced, 0 reproduced in direction, 0 not at this scale, 0 contradicted" in printed
     assert main(["claims", "--verdict", "contra", "--csv"]) == 0
     assert capsys.readouterr().out.count("\n") == 2
-    found = claims.collect(records, chapters)
-    monkeypatch.setattr(claims, "collect", lambda folder: found)
-    assert main(["claims", "--check", str(records)]) == 0
-    monkeypatch.setattr(claims, "collect", lambda folder: found.assign(verdict="contradicted"))
-    assert main(["claims", "--check", str(records)]) == 1
+    monkeypatch.setattr(claims, "CHAPTERS", chapters)
+    assert gate("--check", records) == 0
+    assert capsys.readouterr().out == "all 1 claims are as in the ledger\n"
+    change(records, verdict="contradicted")
+    assert gate("--check", records) == 1
     assert "slope: the ledger has another verdict" in capsys.readouterr().out
 
 
@@ -151,5 +161,69 @@ def test_the_ledger_names_every_claim_of_a_chapter_and_no_other(notebook):
         assert any(re.fullmatch(pattern, id) for pattern in patterns), f"{id} is in the ledger only: make claims"
 
 
-def test_the_ledger_is_of_some_length():
+def test_the_ledger_is_of_some_length_and_names_its_sources():
     assert len(claims.ledger()) >= 120
+    assert claims.ledger()["section"].all()
+
+
+# ---- Notebooks of one's own ----
+
+
+def test_notebooks_of_ones_own_have_a_ledger_of_their_own(kept, chapters, records, tmp_path, capsys):
+    book, ours = claims.LEDGER.read_bytes(), tmp_path / "ours.csv"
+    assert gate("--write", records, "--notebooks", chapters, "--ledger", ours) == 0
+    assert "1 claims: 1 reproduced" in capsys.readouterr().out
+    assert claims.LEDGER.read_bytes() == book
+    claims.LEDGER.unlink()  # a plain `pip install` has none
+    assert gate("--check", records, "--notebooks", chapters, "--ledger", ours) == 0
+    change(records, ours=0.2)
+    assert gate("--check", records, "--notebooks", chapters, "--ledger", ours) == 1
+    assert "slope: the ledger has another value of ours, 0.081 and not 0.2" in capsys.readouterr().out
+    assert gate("--ledger", ours, "--csv") == 0
+    assert capsys.readouterr().out.startswith("id,statement,")
+
+
+def test_the_gate_holds_a_copy_of_some_chapters_to_their_claims(kept, chapters, records, tmp_path, capsys):
+    rows = [kept, kept.assign(id="other", notebook="02_more"), kept.assign(id="gone")]
+    claims.write(pd.concat(rows), some := tmp_path / "some.csv")
+    assert gate("--check", records, "--notebooks", chapters, "--ledger", some) == 1
+    # 02_more is not in the folder; "gone" was a claim of 01_slopes
+    assert capsys.readouterr().out == "gone: in the ledger, but no chapter states it\n"
+    (chapters / "01_slopes.ipynb").rename(chapters / "week_1.ipynb")
+    claims.write(pd.concat(rows[:2]), some)
+    assert gate("--check", records, "--notebooks", chapters, "--ledger", some) == 0
+
+
+def test_a_gate_that_sees_no_claim_says_so(kept, chapters, records, tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    assert gate("--check", records, "--notebooks", tmp_path / "none") == 2
+    assert "none states a claim: name the folder of yours with --notebooks" in capsys.readouterr().err
+    cell = {"cell_type": "code", "source": [CELL.replace("id=", 'fmt="{}", id=')]}
+    (chapters / "02_hidden.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (records / "hidden.json").write_text((records / "slope.json").read_text())
+    assert gate("--check", records, "--notebooks", chapters) == 2
+    assert "has 'hidden', which no notebook in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--notebooks", "x"], "--notebooks belongs to --check or --write"),
+        (["--write", "x", "--notebooks", "x"], "needs --ledger FILE.csv: data/claims.csv is the book's own"),
+        (["--ledger", "no.csv"], "no ledger no.csv: write it with --write FOLDER"),
+        (["--ledger", str(ROOT / "data/chapters.csv")], "is no ledger, it has no column criterion"),
+    ],
+)
+def test_the_command_says_what_to_mend(arguments, message, capsys):
+    assert gate(*arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_source_in_words_is_its_own_and_a_row_has_to_exist(kept, chapters, records):
+    change(records, published_id="Doe 2027, Table 2")
+    (row,) = claims.collect(records, chapters).to_dict("records")
+    assert (row["section"], row["source"]) == ("", "Doe 2027, Table 2")
+    change(records, published_id="K99")
+    with pytest.raises(ValueError, match="no published row has id 'K99'"):
+        claims.collect(records, chapters)

@@ -1,5 +1,6 @@
 """The repository around the library: what is tracked, the two commands, and the build of the book."""
 
+import os
 import re
 import runpy
 import shutil
@@ -86,14 +87,50 @@ def test_requirements_are_pinned_and_end_with_the_library():
 # ---- The two commands ----
 
 
+def workflow(path):
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def commands(steps):
+    return [step["run"] for step in steps if "run" in step]
+
+
 def test_ci_and_workflows_call_the_two_commands():
     assert [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("make")] == ["make test"]
     assert (ROOT / ".ci/run").stat().st_mode & 0o100
-    on_push = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["check"]
+    on_push = workflow(".github/workflows/ci.yml")["jobs"]["check"]
     assert on_push["strategy"]["matrix"]["command"] == ["make test", "make book"]
-    weekly = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text())["jobs"]["cold"]["steps"]
-    assert [step["run"] for step in weekly if "run" in step] == ["make cold", "make clean", "make test"]
+    weekly = workflow(".github/workflows/weekly.yml")["jobs"]["cold"]["steps"]
+    assert commands(weekly) == ["make cold", "make clean", "make test"]
     assert not any("cache" in str(step) for step in weekly)
+
+
+def test_pages_are_published_by_the_command_of_the_readme():
+    publish = workflow(".github/workflows/publish.yml")
+    assert publish[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}  # YAML 1.1 takes "on" for true
+    assert publish["concurrency"] == {"group": "pages", "cancel-in-progress": False}
+    build, deploy = publish["jobs"]["build"], publish["jobs"]["deploy"]
+    assert commands(build["steps"]) == ["make book"]
+    assert "\nmake book\n" in (ROOT / "README.md").read_text()
+    ci = workflow(".github/workflows/ci.yml")["jobs"]["check"]["steps"]
+    assert [step for step in build["steps"] if "cache@" in step.get("uses", "")] == [
+        step for step in ci if "cache@" in step.get("uses", "")
+    ]
+    (upload,) = [step for step in build["steps"] if "upload-pages-artifact" in step.get("uses", "")]
+    assert upload["with"]["path"] == "_build/html"
+    assert (deploy["needs"], deploy["permissions"]) == ("build", {"pages": "write", "id-token": "write"})
+    assert [step["uses"].split("@")[0] for step in deploy["steps"]] == ["actions/deploy-pages"]
+
+
+def test_workflows_may_only_read_and_agree_on_their_actions():
+    found = [path for folder in (".github/workflows", "templates") for path in (ROOT / folder).glob("*.yml")]
+    assert len(found) >= 4
+    flows = [workflow(path) for path in found]
+    assert all(flow["permissions"] == {"contents": "read"} for flow in flows)
+    jobs = [job for flow in flows for job in flow["jobs"].values()]
+    assert all(job["timeout-minutes"] <= 60 for job in jobs)
+    uses = {step["uses"] for job in jobs for step in job["steps"] if "uses" in step}
+    assert len(uses) == len({name.split("@")[0] for name in uses}), sorted(uses)
 
 
 @pytest.fixture
@@ -127,6 +164,91 @@ def test_missing_python_is_one_clear_line(bare):
     first, make_says = result.stderr.splitlines()
     assert first.startswith("No Python 3.11 or newer with venv found")
     assert make_says.startswith("make: ***")
+
+
+# ---- The workflow for a course ----
+
+CLAIM = """
+from scalinglaws import book
+book.Claim(
+    id="half", statement="A half is a half.", published=0.5, published_id="our notes, page 3", ours=1 / 2,
+    criterion="equal", verdict="reproduced", how="arithmetic",
+).check(True)
+"""
+
+
+class Course:
+    """A course's repository: one notebook with one claim, and the library as `pip install` leaves it, without data."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copytree(ROOT / "lib/scalinglaws", folder / "site/scalinglaws")
+        (folder / "notebooks").mkdir()
+        cells = [nbformat.v4.new_code_cell(CLAIM)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks/week_1.ipynb")
+        flow = workflow("templates/course-ci.yml")
+        self.steps = {step["name"]: step["run"] for step in flow["jobs"]["check"]["steps"] if "run" in step}
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
+            **flow["env"],
+            "PYTHONPATH": str(folder / "site"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(folder / "temp"),
+        }
+
+    def run(self, command, **environment):
+        """Run a step of the template, or another command, as the runner does."""
+        step = ["bash", "-e", "-c", self.steps.get(command, command)]
+        return subprocess.run(step, cwd=self.folder, env=self.environment | environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def course(tmp_path):
+    return Course(tmp_path)
+
+
+def test_the_workflow_for_a_course_runs_its_notebooks_and_gates_them(course):
+    ran = course.run("Run the notebooks")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    ours = {"LEDGER": "ledger.csv"}
+    write = 'scalinglaws claims --write "$RUNNER_TEMP/claims" --notebooks "$NOTEBOOKS" --ledger "$LEDGER"'
+    assert "1 claims: 1 reproduced" in course.run(write, **ours).stdout
+    held = course.run("Hold their claims to the ledger", **ours)
+    assert (held.returncode, held.stdout) == (0, "all 1 claims are as in the ledger\n")
+    ledger = course.folder / "ledger.csv"
+    ledger.write_text(ledger.read_text().replace(",reproduced,", ",contradicted,"))
+    held = course.run("Hold their claims to the ledger", **ours)
+    assert (held.returncode, held.stdout) == (1, "half: the ledger has another verdict, 'contradicted'\n")
+
+
+def test_the_page_for_instructors_names_sections_that_exist_and_the_steps_of_the_workflow(course):
+    page = (ROOT / "instructors.md").read_text()
+    steps = re.findall(r"^\|[^|]*\| \d+ \[\]\((chapters/\S+\.ipynb)\): ([^|]*)\|", page, re.MULTILINE)
+    assert len(steps) >= 8
+    for notebook, sections in steps:
+        cells = nbformat.read(ROOT / notebook, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        for section in re.findall(r"\*([^*]+)\*", sections):
+            assert f"## {section}\n" in f"{text}\n", f"{notebook} has no section {section!r}"
+    minutes = [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
+    assert sum(minutes) == 120
+    assert 'python -m pytest "$NOTEBOOKS" --nbmake' in course.steps["Run the notebooks"]
+    assert "python -m pytest notebooks --nbmake\n" in page
+    gate = course.steps["Hold their claims to the ledger"]
+    shown = gate.replace('"$RUNNER_TEMP/claims"', "records").replace('"$NOTEBOOKS"', "notebooks")
+    assert shown.replace('"$LEDGER"', "ledger.csv") in page
+
+
+def test_the_workflow_for_a_course_installs_the_pins_of_one_commit(course):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    pip = course.folder / "bin/pip"
+    pip.parent.mkdir()
+    pip.write_text('#!/bin/sh\ntest -f requirements.txt && test -f constraints.txt && pwd && echo "$@"\n')
+    pip.chmod(0o755)
+    path = f"{pip.parent}:{course.environment['PATH']}"
+    done = course.run("Install the book's library", BOOK=str(ROOT), REF="HEAD", PATH=path)
+    assert (done.returncode, done.stdout) == (0, f"{course.folder}/book\ninstall --quiet -r requirements.txt\n")
+    assert (course.folder / course.environment["LEDGER"]).is_file()
 
 
 # ---- Imports ----

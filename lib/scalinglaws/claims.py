@@ -2,7 +2,8 @@
 
 A chapter states each claim as a `Claim` and holds it to its criterion with `Claim.check`. Chapters write the ledger
 (with the variable ``SCALINGLAWS_CLAIMS`` naming a folder, each checked claim leaves a record there; `collect` makes
-the table of them), and from then on a chapter that finds something else than the ledger says fails.
+the table of them), and from then on a chapter that finds something else than the ledger says fails. Notebooks of
+someone else may have a ledger of their own; to check against it takes nothing of the checkout.
 """
 
 import json
@@ -23,11 +24,13 @@ __all__ = [
     "Claims",
     "agree",
     "collect",
+    "concerning",
     "counts",
     "differences",
     "in_words",
     "ledger",
     "number",
+    "records",
     "table_html",
     "write",
 ]
@@ -37,6 +40,7 @@ How = Literal["live", "stored", "public data", "arithmetic"]
 RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which checked claims leave their records
 ROOT = Path(__file__).parents[2]
 LEDGER = ROOT / "data" / "claims.csv"
+CHAPTERS = ROOT / "chapters"
 MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
@@ -80,7 +84,7 @@ class Claim:
     published : float or str
         What the source states: a number, or words where it gives none.
     published_id : str
-        Its row in the table of published numbers, such as ``"K01"``.
+        Its row in the table of published numbers, such as ``"K01"``; a source that is not there in words.
     ours : float
         The number found here, in the same unit.
     low, high : float, optional
@@ -208,8 +212,8 @@ class Claims:
         return table_html(pd.DataFrame([asdict(claim) for claim in self.claims]))
 
 
-def ledger() -> pd.DataFrame:
-    """Return the ledger as a new frame, one row per claim in the order of the book.
+def ledger(path: str | Path | None = None) -> pd.DataFrame:
+    """Return a ledger as a new frame, one row per claim in the order of the notebooks; the book's by default.
 
     Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval; ``section``
     of the lecture and ``source`` (citation key and place) of the published row; ``notebook`` is the chapter.
@@ -217,48 +221,95 @@ def ledger() -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        If the data folder does not lie beside the package's source.
+        If there is no such file, or the data folder does not lie beside the package's source.
+    ValueError
+        If the file is no ledger.
     """
-    if not LEDGER.is_file():
-        raise FileNotFoundError("data/claims.csv is not beside lib/: install from a checkout, `pip install -e .`")
-    table = pd.read_csv(LEDGER, dtype=str, keep_default_na=False)
+    file = Path(path or LEDGER)
+    if not file.is_file():
+        remedy = "write it with --write FOLDER" if path else "install from a checkout, or name another with --ledger"
+        raise FileNotFoundError(f"no ledger {file}: {remedy}")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    absent = {*Claim.__dataclass_fields__, "notebook"} - set(table.columns)
+    if absent:
+        raise ValueError(f"{file} is no ledger, it has no column {min(absent)}: write one with --write FOLDER")
     return table.assign(**{name: pd.to_numeric(table[name]) for name in ("ours", "low", "high")})
 
 
-def collect(folder: str | Path, chapters: str | Path = ROOT / "chapters") -> pd.DataFrame:
-    """Make a ledger of the records that checked claims left in ``folder``, see `ledger`.
+def records(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataFrame:
+    """Return what the checked claims of some notebooks left in ``folder``, one row per claim in their order.
+
+    Parameters
+    ----------
+    folder : path
+        What the variable ``SCALINGLAWS_CLAIMS`` named when the notebooks ran.
+    notebooks : path, optional
+        Folder of the notebooks; by default the book's chapters.
 
     Raises
     ------
     ValueError
-        If a chapter states a claim that left no record, or two state the same one.
+        If no notebook states a claim, one left no record, a record belongs to none, or two claims have one id.
     """
+    notebooks = Path(notebooks or CHAPTERS)
+    left = {path.stem: path for path in sorted(Path(folder).glob("*.json"))}
     rows = []
-    left = sorted(path.stem for path in Path(folder).glob("*.json"))
-    for notebook in sorted(Path(chapters).glob("*.ipynb")):
+    for notebook in sorted(notebooks.glob("*.ipynb")):
         ids = stated(notebook)
         for id in ids:
             others = set(ids) - {id}
             found = [name for name in left if re.fullmatch(id, name) and re.escape(name) not in others]
             if not found:
-                raise ValueError(f"{notebook.name} states {id!r}, which left no record in {folder}: run that chapter")
-            for name in found:
-                record = json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
-                source = published.row(record["published_id"].split(",")[0])
-                place = {"section": source.section, "source": f"{source.paper}, {source.where}"}
-                value = record["published"]
-                text = value if isinstance(value, str) else number(value, record["fmt"])
-                rows.append(record | place | {"published": text, "notebook": notebook.stem})
-    table = pd.DataFrame(rows)
-    twice = table["id"][table["id"].duplicated()].tolist()
+                name = id.replace("\\", "")
+                raise ValueError(
+                    f"{notebook.name} states {name!r}, which left no record in {folder}: run it, with the data it needs"
+                )
+            texts = (left[name].read_text(encoding="utf-8") for name in found)
+            rows += [json.loads(text) | {"notebook": notebook.stem} for text in texts]
+    ids = [row["id"] for row in rows]
+    if not ids:
+        raise ValueError(f"no notebook in {notebooks} states a claim: name the folder of yours with --notebooks")
+    twice = sorted({id for id in ids if ids.count(id) > 1})
     if twice:
         raise ValueError(f"stated twice: {', '.join(twice)}; give each claim an id of its own")
-    return table
+    unknown = sorted(set(left) - set(ids))
+    if unknown:
+        raise ValueError(
+            f"{folder} has {unknown[0]!r}, which no notebook in {notebooks} states: begin each claim with "
+            'Claim(id="..."), and empty the folder before the notebooks run'
+        )
+    return pd.DataFrame(rows)
 
 
-def write(table: pd.DataFrame) -> None:
-    """Write ``table``, see `collect`, as the ledger."""
-    runs.atomically(LEDGER, lambda path: table.to_csv(path, index=False, float_format="%.8g"))
+def collect(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataFrame:
+    """Make a ledger of the `records` in ``folder``, see there and `ledger`.
+
+    Raises
+    ------
+    ValueError
+        As `records`; also if a claim names a row, such as ``"K99"``, that the table of published numbers lacks.
+    """
+    rows = []
+    for record in records(folder, notebooks).to_dict("records"):
+        value = record["published"]
+        text = value if isinstance(value, str) else number(value, record["fmt"])
+        rows.append(record | {"published": text} | _place(record["published_id"]) | {"notebook": record["notebook"]})
+    table = pd.DataFrame(rows)
+    return table[[*(name for name in table if name != "notebook"), "notebook"]]
+
+
+def _place(published_id: str) -> dict[str, str]:
+    """Section of the lecture and source of a published row; a source in words is its own."""
+    first = published_id.split(",")[0]
+    if not re.fullmatch(r"[A-Z]\d\d", first):
+        return {"section": "", "source": published_id}
+    source = published.row(first)
+    return {"section": source.section, "source": f"{source.paper}, {source.where}"}
+
+
+def write(table: pd.DataFrame, path: str | Path | None = None) -> None:
+    """Write ``table``, see `collect`, as a ledger; the book's by default."""
+    runs.atomically(Path(path or LEDGER), lambda file: table.to_csv(file, index=False, float_format="%.8g"))
 
 
 def in_words(table: pd.DataFrame) -> str:
@@ -319,6 +370,16 @@ def differences(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
     return lines
 
 
+def concerning(kept: pd.DataFrame, found: pd.DataFrame, notebooks: str | Path) -> pd.DataFrame:
+    """Return the rows of the ledger ``kept`` that a folder of notebooks answers for.
+
+    These are the claims of all notebooks of the same name, stated there or not, and those that were ``found`` under
+    any name.
+    """
+    names = {path.stem for path in Path(notebooks).glob("*.ipynb")}
+    return kept[kept["notebook"].isin(names) | kept["id"].isin(found["id"])]
+
+
 def counts(table: pd.DataFrame) -> pd.Series:
     """Return how many claims of a ledger have each verdict, in the order of `Verdict`."""
     return table["verdict"].value_counts().reindex(list(get_args(Verdict)), fill_value=0)
@@ -332,7 +393,7 @@ def _claim(record: dict) -> Claim:
     return Claim(**fields)
 
 
-def table_html(frame: pd.DataFrame, link: str | None = None) -> str:
+def table_html(frame: pd.DataFrame, link: str | None = None, label: str = "Claims") -> str:
     """Return rows of a ledger as an HTML table with a verdict in each; with ``link``, each leads to its place there."""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
     rows = []
@@ -349,6 +410,7 @@ def table_html(frame: pd.DataFrame, link: str | None = None) -> str:
         opening = f'<tr id="{anchor}">' if link is None else "<tr>"
         rows.append(f"{opening}<td>{statement}</td>{body}<td>{verdict}</td></tr>")
     return (
-        '<div class="claims tex2jax_process" role="region" aria-label="Claims" tabindex="0">'
+        '<div class="claims tex2jax_process" role="region" tabindex="0" '
+        f'aria-label="{escape(label)}">'
         f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )

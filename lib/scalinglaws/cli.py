@@ -518,29 +518,47 @@ def _add_claims(commands) -> None:
     parser.add_argument("--csv", action="store_true", help="print the table as CSV")
     records = parser.add_mutually_exclusive_group()
     folder = {"type": Path, "metavar": "FOLDER"}
-    what = "hold what chapters left in FOLDER (SCALINGLAWS_CLAIMS=FOLDER) to the ledger; code 1 if they differ"
+    what = "hold what notebooks left in FOLDER (SCALINGLAWS_CLAIMS=FOLDER) to the ledger; code 1 if they differ"
     records.add_argument("--check", help=what, **folder)
-    records.add_argument("--write", help="write the ledger, data/claims.csv, from the records in FOLDER", **folder)
+    records.add_argument("--write", help="write the ledger from the records in FOLDER", **folder)
+    what = "your notebooks, with --check or --write; of the ledger only their claims count (default: the book's)"
+    parser.add_argument("--notebooks", help=what, **folder)
+    what = "a ledger of your own (default: data/claims.csv of the checkout)"
+    parser.add_argument("--ledger", type=Path, metavar="FILE.csv", help=what)
     parser.set_defaults(command=_claims)
 
 
 def _claims(args: argparse.Namespace) -> int:
-    """Print the ledger, write it, or check a run of the chapters against it."""
+    """Print a ledger, write it, or check a run of notebooks against it."""
     from scalinglaws import claims
 
+    if args.notebooks and not (args.check or args.write):
+        raise ValueError("--notebooks belongs to --check or --write; to print a ledger leave it out")
     if args.check:
-        lines = claims.differences(claims.collect(args.check), claims.ledger())
-        print("\n".join(lines) if lines else f"all {len(claims.ledger())} claims are as in the ledger")
-        return 1 if lines else 0
+        return _check_claims(args)
     if args.write:
-        claims.write(claims.collect(args.write))
-    table = claims.ledger()
+        if args.notebooks and not args.ledger:
+            raise ValueError("--write with --notebooks needs --ledger FILE.csv: data/claims.csv is the book's own")
+        claims.write(claims.collect(args.write, args.notebooks), args.ledger)
+    table = claims.ledger(args.ledger)
     if args.chapter:
         table = table[table["notebook"].str.contains(args.chapter, regex=False)]
     if args.verdict:
         table = table[table["verdict"].str.startswith(args.verdict)]
     print(table.to_csv(index=False) if args.csv else claims.in_words(table))
     return 0
+
+
+def _check_claims(args: argparse.Namespace) -> int:
+    """Hold what notebooks left to a ledger: 1 if they differ, with a line for each difference."""
+    from scalinglaws import claims
+
+    found, kept = claims.records(args.check, args.notebooks), claims.ledger(args.ledger)
+    if args.notebooks:
+        kept = claims.concerning(kept, found, args.notebooks)
+    lines = claims.differences(found, kept)
+    print("\n".join(lines) if lines else f"all {len(found)} claims are as in the ledger")
+    return 1 if lines else 0
 
 
 def _json(record: dict) -> str:
