@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from scalinglaws.bootstrap import bootstrap
 from scalinglaws.cli import FITTED, PUBLISHED, main
 from scalinglaws.fit import fit
 
+ROOT = Path(__file__).parents[1]
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
 A = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
 
@@ -565,3 +567,26 @@ def test_a_wrong_plan_is_one_line(capsys, argv, words):
     Path("part.json").write_text(json.dumps(good | {"law": "chinchilla", "theta": part}))
     Path("power.json").write_text(json.dumps(good | {"law": "power", "theta": {"A": 1, "alpha": 0.1}}))
     assert words in says(capsys, "plan", *argv)
+
+
+def blocks_of_readme(command):
+    """The command lines of README that begin so, each with the block that shows what it prints."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pattern = (
+        rf"^\.venv/bin/(scalinglaws {command} .+)\n```\n\n<!-- what it prints: scalinglaws {command} -->\n```\n(.+?)```"
+    )
+    return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("command", ["fit", "plan"])
+def test_readme_shows_what_the_commands_print(capsys, command):
+    """The same words; numbers to four digits, since rounding may move the last; certificates are round-off."""
+    ((line, shown),) = blocks_of_readme(command)
+    argv = [str(ROOT / word) if word.startswith("data/") else word for word in shlex.split(line)[1:]]
+    printed = out(capsys, *argv)[0]
+    number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+    assert number.sub("#", printed).splitlines() == number.sub("#", shown).splitlines()
+    for now, then in zip(printed.splitlines(), shown.splitlines(), strict=True):
+        if "certificate" not in now:
+            numbers = [[float(text) for text in number.findall(text)] for text in (now, then)]
+            assert numbers[0] == pytest.approx(numbers[1], rel=5e-4)
