@@ -30,7 +30,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
 def copy(tmp_path_factory):
     """What the tests of the library need, to be told lies in."""
     folder = tmp_path_factory.mktemp("mutated")
-    for name in ("lib", "tests", "data", "sweeps"):
+    for name in ("_ext", "lib", "tests", "data", "sweeps"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for path in ROOT.iterdir():
         if path.is_file():
