@@ -227,3 +227,9 @@ def test_a_source_in_words_is_its_own_and_a_row_has_to_exist(kept, chapters, rec
     change(records, published_id="K99")
     with pytest.raises(ValueError, match="no published row has id 'K99'"):
         claims.collect(records, chapters)
+
+
+def test_a_table_without_claims_says_so():
+    assert "not on this machine" in claims.Claims()._repr_html_()
+    assert "<th" not in claims.Claims()._repr_html_()
+    assert str(claims.Claims()) == claims.NOTHING

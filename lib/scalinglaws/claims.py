@@ -42,6 +42,7 @@ ROOT = Path(__file__).parents[2]
 LEDGER = ROOT / "data" / "claims.csv"
 CHAPTERS = ROOT / "chapters"
 MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
+NOTHING = "Nothing to check: the runs are not on this machine."  # what an empty table of claims says
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
     "reproduced in direction": "↗",
@@ -203,13 +204,14 @@ class Claims:
         object.__setattr__(self, "claims", claims)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.claims))
+        return "\n".join(map(str, self.claims)) or NOTHING
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        return table_html(pd.DataFrame([asdict(claim) for claim in self.claims]))
+        rows = [asdict(claim) for claim in self.claims]
+        return table_html(pd.DataFrame(rows)) if rows else f"<p>{NOTHING}</p>"
 
 
 def ledger(path: str | Path | None = None) -> pd.DataFrame:
