@@ -163,6 +163,19 @@ def test_exercises_can_be_checked_and_the_solution_is(chapter):
     assert (names - calls, untested) == (set(), set())
 
 
+def test_the_hidden_cell_brings_the_library_where_there_is_none(chapter):
+    """On Colab the button opens the notebook alone; the same lines in all chapters."""
+    _, source, tags, _ = cells(chapter, "code")[0]
+    first = json.loads(CHAPTERS[0].read_text())
+    lines = "".join(first["cells"][0]["source"]).split("\n\nimport ")[0]
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    assert "remove-cell" in tags
+    assert source.startswith(lines)
+    assert lines.startswith("try:\n    import scalinglaws")
+    assert f'BOOK = "{url}"' in lines
+    assert "pip install -qr requirements.txt" in lines  # with the pins: the text that models train on is made of them
+
+
 def test_chapter_is_stripped(chapter):
     code = [cell for cell in chapter["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
@@ -378,6 +391,6 @@ def test_claim_says_everything_in_text_and_in_html():
 def test_chapter_shows_no_number_by_accident(chapter):
     """A cell that ends on a quoted number shows it bare, and as a second figure where the cell has a caption."""
     for _, source, _, _ in cells(chapter, "code"):
-        last = ast.parse(source).body[-1]
+        last = ast.parse(TransformerManager().transform_cell(source)).body[-1]
         quotes = isinstance(last, ast.Expr) and ast.unparse(last).startswith("book.quote(")
         assert not quotes or source.rstrip().endswith(";"), source
