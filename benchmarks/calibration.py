@@ -25,8 +25,6 @@ import scipy  # noqa: E402
 
 from scalinglaws import calibration, chinchilla, published  # noqa: E402
 
-NOISES = ("resampled", "Gaussian", "unequal")
-
 
 def one(job, *, design, resamples):
     """Rows of one simulation, with its seconds of processor time."""
@@ -60,7 +58,7 @@ def main():
 
     points = published.dataset("epoch-chinchilla").sort_values("L")[:240]
     design = calibration.Design.of(chinchilla.approach3(N=points["N"], D=points["D"], L=points["L"], delta=1e-3))
-    jobs = [(kind, number) for number in range(args.simulations) for kind in NOISES]
+    jobs = [(kind, number) for number in range(args.simulations) for kind in calibration.NOISES]
     if args.rows.is_file():
         there = pd.read_csv(args.rows)[["noise", "simulation"]].itertuples(index=False, name=None)
         jobs = sorted(set(jobs) - set(there), key=lambda job: job[1])

@@ -10,7 +10,6 @@ from scalinglaws.fit import fit
 from scalinglaws.laws import chinchilla
 
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}  # E05
-KINDS = ("resampled", "Gaussian", "unequal")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def design():
 def test_each_kind_of_noise_has_the_spread_that_it_claims(design):
     """Over 4000 draws the error of a spread is 1/sqrt(8000) of it, 1.1 %; four of those are allowed."""
     rng = np.random.default_rng(1)
-    drawn = {kind: np.stack([design.noise(kind, rng) for _ in range(4000)]) for kind in KINDS}
+    drawn = {kind: np.stack([design.noise(kind, rng) for _ in range(4000)]) for kind in calibration.NOISES}
     by_point = {kind: values.std(axis=0) for kind, values in drawn.items()}
     assert by_point["resampled"].mean() == pytest.approx(design.residuals.std(), rel=0.045)
     assert set(np.unique(drawn["resampled"])) <= set(design.residuals)

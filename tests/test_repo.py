@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -13,11 +12,11 @@ import nbformat
 import pytest
 import yaml
 from making import OURS, make
+from remember import digest
 
 import scalinglaws
 
 ROOT = Path(__file__).parents[1]
-digest = runpy.run_path(str(ROOT / "_ext/scalinglaws_book.py"))["digest"]
 
 
 def run(*command, cwd=ROOT, check=True):

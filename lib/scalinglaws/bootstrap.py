@@ -331,7 +331,7 @@ def profile(fit: Fit, quantity: Quantity, *, level: float = 0.95) -> tuple[float
     """Return the quasi-likelihood interval: all values at which the objective rises by less than noise would make it.
 
     Needs no resampling and follows bent valleys, but takes the noise to be the same at all points: where it is not, its
-    intervals hold less often than they say.
+    intervals need not hold as often as they say.
 
     Parameters
     ----------

@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import curve_fit
+from scipy.special import ndtri
 
 from scalinglaws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.fit import MAD_TO_SIGMA, Fit, FitError, fit
 from scalinglaws.laws import chinchilla
 
-__all__ = ["QUANTITIES", "STORED", "Design", "coverage", "simulate"]
+__all__ = ["NOISES", "QUANTITIES", "STORED", "Design", "coverage", "simulate"]
 
 Array = NDArray[np.float64]
 Noise = Literal["resampled", "Gaussian", "unequal"]
 Method = Literal["percentile", "bca", "studentized", "curvature"]
+NOISES: tuple[Noise, ...] = get_args(Noise)
 
 STORED = Path(__file__).parents[2] / "data" / "calibration.csv"  # made by benchmarks/calibration.py
 QUANTITIES = ("alpha", "beta", "E", "a", "ln N_opt")
@@ -59,8 +61,8 @@ class Design:
 
         Gaussian noise has the residuals' robust spread; unequal noise the mean size of theirs at like budgets.
         """
-        if kind not in get_args(Noise):
-            raise ValueError(f"noise is {kind!r}; choose one of {', '.join(get_args(Noise))}")
+        if kind not in NOISES:
+            raise ValueError(f"noise is {kind!r}; choose one of {', '.join(NOISES)}")
         if kind == "resampled":
             return rng.choice(self.residuals, self.residuals.size)
         drawn = rng.normal(size=self.residuals.size)
@@ -95,7 +97,7 @@ def simulate(
     -----
     A data set that cannot be fitted counts as one whose intervals do not hold.
     """
-    rng = np.random.default_rng([get_args(Noise).index(kind), number])
+    rng = np.random.default_rng([NOISES.index(kind), number])
     L = chinchilla.value(design.truth, design.N, design.D) * np.exp(design.noise(kind, rng))
     true = design.quantities({name: np.array(value) for name, value in design.truth.items()})
     try:
@@ -139,7 +141,7 @@ def _by_curvature(design: Design, found: Fit) -> dict[str, tuple[float, float]]:
 
     nudge = STEP * np.eye(u.size)
     slopes = (at(u + nudge) - at(u - nudge)) / (2 * STEP)  # [p, K]
-    error = 1.959964 * np.sqrt(np.einsum("pk,pq,qk->k", slopes, covariance, slopes))
+    error = ndtri((1 + LEVEL) / 2) * np.sqrt(np.einsum("pk,pq,qk->k", slopes, covariance, slopes))
     here = at(u)
     ends = zip((here - error).tolist(), (here + error).tolist(), strict=True)
     return dict(zip(QUANTITIES, ends, strict=True))

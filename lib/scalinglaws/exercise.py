@@ -38,9 +38,7 @@ POWERS = (
     (0.5, "this is the root of what is asked"),
 )
 ROUNDED = 0.005  # a slip is known by its number even if that was rounded
-EXPLAINS = (
-    0.02  # a mistake explains an answer to within so much, or the exercise's own tolerance where that is narrower
-)
+EXPLAINS = 0.02  # a mistake explains an answer to within so much, or the exercise's own tolerance if that is narrower
 
 
 @dataclass(frozen=True)
@@ -159,14 +157,16 @@ class Exercise:
     def _distance(self, given: np.ndarray, right: np.ndarray) -> str:
         """Where and which way the answer is off, roughly."""
         off = np.abs(given - right) > np.maximum(self.rel * np.abs(right), self.absolute)
-        where = "" if right.ndim == 0 else f"number {int(np.argmax(off)) + 1} of {right.size} "
+        where = "the number" if right.ndim == 0 else f"number {int(np.argmax(off)) + 1} of {right.size}"
         x, y = (float(values.ravel()[np.argmax(off)]) for values in (given, right))
-        if x * y < 0 or not y:
-            return f"{where or 'the number '}" + ("has the wrong sign" if x * y < 0 else "should be nearer to 0")
+        if x * y < 0:
+            return f"{where} has the wrong sign"
+        if not y:
+            return f"{where} should be nearer to 0"
         which = "too large" if abs(x) > abs(y) else "too small"
         factor = max(abs(x / y), abs(y / x)) if x else math.inf
         far = "by more than a factor of ten" if factor > 10 else "by less than a tenth" if factor < 1.1 else ""
-        return f"{where or 'the number '}is {which} {far}".strip()
+        return f"{where} is {which} {far}".strip()
 
 
 def _close(given: np.ndarray, right: np.ndarray, rel: float, absolute: float) -> bool:

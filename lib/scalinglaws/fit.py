@@ -297,7 +297,7 @@ class Problem:
         outer = np.where(psi == r, w, 0.0)  # psi' is 1 inside the threshold, 0 outside
         if self.residual == "raw":
             return value, *total(-wpsi, outer)
-        inverse = -1.0 / f  # h' = 1/f, h'' = -1/f²
+        inverse = -1.0 / f  # h' = 1/f, h'' = -1/f²; in place, d = -wpsi / f and h = (outer + wpsi) / f²
         wpsi *= inverse
         outer *= inverse
         outer += wpsi

@@ -300,6 +300,7 @@ def _read_nanochat(content: Mapping[str, bytes]) -> pd.DataFrame:
 
 
 _GITHUB = "https://raw.githubusercontent.com"
+_GADRE = f"{_GITHUB}/mlfoundations/scaling/a003c4913793ac2ae7ef87b28ecb562955d026d5/exp_data"
 _ALL = (
     Dataset(
         name="epoch-chinchilla",
@@ -312,7 +313,7 @@ _ALL = (
     ),
     Dataset(
         name="gadre-2024",
-        address=f"{_GITHUB}/mlfoundations/scaling/a003c4913793ac2ae7ef87b28ecb562955d026d5/exp_data/models",
+        address=f"{_GADRE}/models",
         files={},
         hashes=None,
         license="MIT",
@@ -321,7 +322,7 @@ _ALL = (
     ),
     Dataset(
         name="gadre-2024-tasks",
-        address=f"{_GITHUB}/mlfoundations/scaling/a003c4913793ac2ae7ef87b28ecb562955d026d5/exp_data/evals",
+        address=f"{_GADRE}/evals",
         files={},
         hashes=None,
         license="MIT",
