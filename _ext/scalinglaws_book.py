@@ -1,40 +1,17 @@
 """Sphinx extension of the book: fresh numbers, no dead script, no picture without words, light pages, white paper."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 import sphinx_thebe
 from docutils import nodes
+from execution import digest, execute_first
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
-# What a chapter's numbers depend on besides its own cells.
-INPUTS = ("lib", "data", "requirements.txt", "constraints.txt")
-
-
-def digest(root: Path, names: tuple[str, ...] = INPUTS) -> str:
-    """Hash of the paths and contents of some files and folders, without what tools generate there.
-
-    Parameters
-    ----------
-    root : Path
-        The book's source folder.
-    names : tuple of str
-        Files and folders in it.
-    """
-    total = hashlib.sha256()
-    tops = (root / name for name in names)
-    files = (path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file())
-    for path in sorted(files):
-        name = path.relative_to(root).as_posix()
-        if "__pycache__" in name or ".egg-info/" in name:
-            continue
-        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
 
 
 def watch_inputs(app: Sphinx, config: Config) -> None:
@@ -99,6 +76,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_js_file("print.js")
     app.connect("config-inited", watch_inputs)
     app.connect("config-inited", silence_thebe)
+    app.connect("env-before-read-docs", execute_first)
     app.connect("doctree-resolved", require_alt_text)
     app.connect("html-page-context", name_list_items)
     app.connect("build-finished", lighten_figures)

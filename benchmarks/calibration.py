@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold: 1000 simulated data sets for each kind of noise, each fitted and resampled.
+"""How often 95% intervals hold: 1000 simulated data sets for each kind of noise, each fitted and resampled.
 
     python benchmarks/calibration.py --rows calibration-rows.csv --table data/calibration.csv --processes 2
 

@@ -7,7 +7,7 @@ from scalinglaws import recipe, sweep
 from scalinglaws.config import ModelConfig, RunSpec
 
 TRANSFORMERS = (96, 64, 48, 32, 16)  # d_model of one layer: 12 d^2 parameters
-LSTMS = (118, 78, 59, 39, 20)  # 8 d^2: the same number, within 1 % but for the smallest
+LSTMS = (118, 78, 59, 39, 20)  # 8 d^2: the same number, within 1% but for the smallest
 LENGTHS = tuple(2**k for k in (18, 19, 20))
 LSTM_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # no width rule is claimed for it, so each size has its own best
 TRANSFORMER_LRS = (2.0**-7, 2.0**-6)  # at the base width

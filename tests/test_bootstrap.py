@@ -44,7 +44,7 @@ def recovered() -> dict[str, np.ndarray]:
 
 
 def test_replication_of_the_intervals(recovered):
-    """Standard errors of Besiroglu et al. 2024 from 4000 resamples; ours from 1000 have 3-5 % of Monte Carlo noise."""
+    """Standard errors of Besiroglu et al. 2024 from 4000 resamples; ours from 1000 have 3-5% of Monte Carlo noise."""
     cloud = bootstrap(fit(chinchilla, **recovered, delta=1e-3), n=1000, seed=0)
     spread = {name: values.std(ddof=1) for name, values in cloud.theta.items()}
     assert spread["alpha"] == pytest.approx(0.01540, rel=0.15)
@@ -76,7 +76,7 @@ def test_points_that_share_their_noise_need_clusters():
     found = fit(chinchilla, N=N, D=D, L=chinchilla.value(TRUTH, N, D) * np.exp(noise))
     rows = bootstrap(found, n=300, seed=0).theta["alpha"].std()
     runs = bootstrap(found, n=300, seed=0, clusters=np.repeat(np.arange(36), 3)).theta["alpha"].std()
-    assert runs / rows == pytest.approx(np.sqrt(3), rel=0.25)  # 300 resamples leave 4 % on each spread
+    assert runs / rows == pytest.approx(np.sqrt(3), rel=0.25)  # 300 resamples leave 4% on each spread
 
 
 def test_intervals_of_anything():
@@ -96,7 +96,7 @@ def test_intervals_of_anything():
 
 
 def test_intervals_hold_as_often_as_they_say():
-    """100 simulations: a correct 95 % interval holds 88 or more of them with probability 0.998."""
+    """100 simulations: a correct 95% interval holds 88 or more of them with probability 0.998."""
     x = np.tile(np.geomspace(1e4, 1e8, 10), 3)
     rng = np.random.default_rng(0)
     held = 0
@@ -158,7 +158,7 @@ def test_studentized_standard_error_is_that_of_the_line():
     low, high = cloud.interval("alpha", method="studentized")
     u = np.log(x) - np.log(x).mean()
     expected = 0.01 / np.sqrt(u @ u)
-    assert (high - low) / 3.92 == pytest.approx(expected, rel=0.12)  # 400 points 4 %, 999 resamples 3 %
+    assert (high - low) / 3.92 == pytest.approx(expected, rel=0.12)  # 400 points 4%, 999 resamples 3%
 
 
 def test_residuals_are_drawn_around_the_fit():
@@ -245,7 +245,7 @@ def test_profile_is_where_the_constrained_optimum_rises():
 
     noise = 2 * found.value / (30 - 3)
     for end in profile(found, "alpha", level=0.9):
-        assert 2 * (least(end) - found.value) / noise == pytest.approx(2.7055, rel=1e-4)  # chi-squared, 90 %
+        assert 2 * (least(end) - found.value) / noise == pytest.approx(2.7055, rel=1e-4)  # chi-squared, 90%
 
 
 def test_profile_of_a_floor_that_may_be_zero_ends_there():

@@ -25,7 +25,7 @@ def design():
 
 
 def test_each_kind_of_noise_has_the_spread_that_it_claims(design):
-    """Over 4000 draws the error of a spread is 1/sqrt(8000) of it, 1.1 %; four of those are allowed."""
+    """Over 4000 draws the error of a spread is 1/sqrt(8000) of it, 1.1%; four of those are allowed."""
     rng = np.random.default_rng(1)
     drawn = {kind: np.stack([design.noise(kind, rng) for _ in range(4000)]) for kind in calibration.NOISES}
     by_point = {kind: values.std(axis=0) for kind, values in drawn.items()}
@@ -41,7 +41,7 @@ def test_each_kind_of_noise_has_the_spread_that_it_claims(design):
 
 
 def test_the_bootstrap_holds_and_the_curvature_does_not(design):
-    """60 simulations of unequal noise: 95 % plus or minus 2.8. Below 86 % is a wrong method, not bad luck (p < 0.004).
+    """60 simulations of unequal noise: 95% plus or minus 2.8. Below 86% is a wrong method, not bad luck (p < 0.004).
 
     The curvature takes noise to be the same at all points. Five quantities at once, so the mean is looked at as well.
     """
@@ -71,7 +71,7 @@ def test_what_cannot_be_fitted_does_not_hold(design):
 
 
 def test_the_stored_count_is_whole_and_the_default_holds_everywhere():
-    """1000 simulations leave 0.7 points on a share of 95 %; the band is 3.6 of those to either side."""
+    """1000 simulations leave 0.7 points on a share of 95%; the band is 3.6 of those to either side."""
     stored = pd.read_csv(calibration.STORED)
     keys = stored.groupby(["noise", "method", "quantity"]).size()
     assert (len(keys), keys.max(), set(stored["simulations"]), set(stored["resamples"])) == (60, 1, {1000}, {999})

@@ -87,7 +87,7 @@ def test_approach_2_errs_as_it_is_known_to(name):
 
 def test_the_bias_is_warned_of_with_its_size():
     found = approach2(**isoflops(surface("ratio 3"), 16), surface={"alpha": 0.465, "beta": 0.155})
-    assert "off by about +31 %" in found.warnings[0]
+    assert "off by about +31%" in found.warnings[0]
     assert found.summary().startswith("warning: a parabola")
     assert "unknown" in approach2(**isoflops(surface("ratio 3"), 16)).warnings[0]
     assert approach2(**isoflops(surface("ratio 3"), 16), degree=4).bias is None
@@ -169,7 +169,7 @@ def curves(theta, sizes, tokens, excess=0.3):
 
 @pytest.mark.parametrize(("n_sizes", "n_ends"), [(20, 33), (40, 33), (80, 33), (40, 66), (80, 132)])
 def test_approach_1_takes_curves_near_their_end(n_sizes, n_ends):
-    """Curves 15 % before their ends are up to 0.7 % too high, a bias of -0.0125 at worst on these grids.
+    """Curves 15% before their ends are up to 0.7% too high, a bias of -0.0125 at worst on these grids.
 
     Where a best size next to the last was believed, the third grid had one of -0.136.
     """

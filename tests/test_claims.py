@@ -12,6 +12,7 @@ from scalinglaws import claims
 from scalinglaws.cli import main
 
 ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 CLAIM = LIVE | {"statement": "Loss falls.", "how": "stored"}
 CELL = 'book.Claim(\n    id="slope",\n    statement="Loss falls.",\n).check(True)'
 
@@ -115,11 +116,11 @@ def test_differences_are_said_in_words(kept):
     assert claims.differences(kept, kept.assign(id="old"))[0] == "old: in the ledger, but no chapter states it"
 
 
-def test_a_table_of_claims_says_everything():
+def test_a_list_of_claims_says_everything():
     table = claims.Claims(claims.Claim(**CLAIM), claims.Claim(**CLAIM | {"id": "a", "verdict": "contradicted"}))
     for part in (
-        "0.081 [0.07, 0.09] (stored)",
-        "0.076 (K01)",
+        "Here (stored)</dt><dd>0.081 [0.07, 0.09]",
+        "Published (K01)</dt><dd>0.076",
         "between 0.04 and 0.15",
         "✓ reproduced",
         "✕ contradicted",
@@ -229,7 +230,14 @@ def test_a_source_in_words_is_its_own_and_a_row_has_to_exist(kept, chapters, rec
         claims.collect(records, chapters)
 
 
-def test_a_table_without_claims_says_so():
+def test_a_list_without_claims_says_so():
     assert "not on this machine" in claims.Claims()._repr_html_()
-    assert "<th" not in claims.Claims()._repr_html_()
+    assert "<li" not in claims.Claims()._repr_html_()
     assert str(claims.Claims()) == claims.NOTHING
+
+
+def test_the_page_has_every_chapter_under_its_title():
+    page = (ROOT / "claims.md").read_text(encoding="utf-8")
+    shown = re.findall(r'^## (\d+)\. (.+)\n(?:.*\n){4}book\.ledger\("(.+)"\)$', page, re.MULTILINE)
+    titles = {path.stem: re.search(r'"# (.+?)(?:\\n)?"', path.read_text(encoding="utf-8")) for path in CHAPTERS}
+    assert shown == [(str(int(name[:2])), title and title[1], name) for name, title in titles.items()]

@@ -100,7 +100,7 @@ def test_json_is_the_fit_of_the_library(capsys):
 def test_text_says_the_status_first(capsys):
     text, lines = out(capsys, "fit", save(runs()))
     assert text.startswith("chinchilla: ok: certified")
-    assert "95 % interval" in text
+    assert "95% interval" in text
     assert re.search(r"\n  a +0\.5\d+ +N_opt ∝ C\^a +0\.\d+ to 0\.\d+\n", text)
     assert lines == ["N is column 'N'", "D is column 'D'", "L is column 'loss'"]
 

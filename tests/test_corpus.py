@@ -207,7 +207,7 @@ def test_pystack_of_the_pinned_packages():
     assert 0.02 < len(found.val) / len(found.train) < 0.03
     assert found.train.dtype == np.uint8
     assert np.count_nonzero(found.train == 0) + np.count_nonzero(found.val == 0) == expected["files"]
-    # Both parts are the same mixture, yet 218 files of very unequal size: bigram entropies were 2.1 % apart, measured.
+    # Both parts are the same mixture, yet 218 files of very unequal size: bigram entropies were 2.1% apart, measured.
     both = [corpus.ngram_entropy(part, 2, 128) for part in (found.train, found.val)]
     assert both[0] == pytest.approx(2.56, abs=0.01)
     assert both[1] == pytest.approx(both[0], rel=0.04)
@@ -372,7 +372,7 @@ def test_many_files_validate_on_whole_files(tmp_path, pattern):
     found = corpus.files(str(folder / pattern), "ascii")
     train, val = documents(found, found.train), documents(found, found.val)
     assert sorted(train + val) == sorted(f"{i}\n" + LINE for i in range(40))
-    assert len(val) == 3  # the first of the 40 that reach 5 %: two of the shortest fall just short
+    assert len(val) == 3  # the first of the 40 that reach 5%: two of the shortest fall just short
     assert found.matches_manifest
 
 

@@ -74,7 +74,7 @@ def test_gpt2_124m():
     )
     n = counting.count(gpt2)
     assert n.n_params_nonemb == 12 * 12 * 768**2 == 84_934_656
-    assert n.n_params == pytest.approx(124.4e6, rel=2e-3)  # biases and gains are 0.1 %
+    assert n.n_params == pytest.approx(124.4e6, rel=2e-3)  # biases and gains are 0.1%
     assert n.embedding + n.position == 50_257 * 768 + 1024 * 768
 
 

@@ -83,7 +83,7 @@ def test_compiled_equals_eager():
     specs = [changed(seed=1), changed(parametrization="standard", base_d_model=8)]
     for config, tolerance in ((replace(EAGER, compile=True), 1e-4), (replace(EAGER, precision="bf16"), 0.02)):
         for a, b in zip(ensemble.train(specs, CORPUS, config), ensemble.train(specs, CORPUS, EAGER), strict=True):
-            assert a.loss == pytest.approx(b.loss, abs=tolerance)  # bf16 has 8 bits: each step errs by 0.4 %
+            assert a.loss == pytest.approx(b.loss, abs=tolerance)  # bf16 has 8 bits: each step errs by 0.4%
 
 
 def test_groups_hold_what_can_be_stacked():

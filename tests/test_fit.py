@@ -180,7 +180,7 @@ def test_objective_is_the_sum_that_it_says():
 
 
 def test_outliers_move_little():
-    """5 % of losses 30 % too high: least squares is off by ten times as much."""
+    """5% of losses 30% too high: least squares is off by ten times as much."""
     clean = noisy(5, n=10)
     dirty = {**clean, "L": clean["L"].copy()}
     dirty["L"][::20] *= 1.3
@@ -369,7 +369,7 @@ def test_summary_says_the_status_first_and_enough_digits():
     assert "B beta +0.99" in text
     assert "4 of 4 reached" in text
     assert "interval" not in text
-    assert "95 % interval" in bootstrap(plain, n=50, seed=0).attach().summary()
+    assert "95% interval" in bootstrap(plain, n=50, seed=0).attach().summary()
     x = np.geomspace(1e4, 1e8, 12)
     assert "at its bound" in fit(power_floor, x=x, L=10 * x**-0.1).summary()
 

@@ -59,7 +59,7 @@ def test_the_standard_error_is_the_scatter_of_repeats(method):
             found.append(noise.from_samples(g.sum(1), (g**2).sum((1, 2)), [16] * 32, sample_tokens=64))
     scatter = np.std([one.noise_scale for one in found])
     assert scatter < 0.1 * TRACE / GRAD_SQ
-    # The scatter of 300 is known to 4 %; the jackknife itself is right to some 1/32.
+    # The scatter of 300 is known to 4%; the jackknife itself is right to some 1/32.
     assert np.mean([one.noise_scale_se for one in found]) == pytest.approx(scatter, rel=0.15)
 
 

@@ -4,7 +4,6 @@ import io
 import itertools
 import os
 import re
-import runpy
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from making import OURS, make
 from playwright.sync_api import sync_playwright
+from scalinglaws_book import lighter
 from wcag import contrast, luminance
 
 ROOT = Path(__file__).parents[1]
@@ -329,7 +329,6 @@ def test_figures_are_light_on_dark_in_the_dark(dark):
 
 
 def test_figures_look_the_same_after_they_were_made_lighter(browser):
-    lighter = runpy.run_path(str(ROOT / "_ext/scalinglaws_book.py"))["lighter"]
     figure, ax = plt.subplots()
     x = np.linspace(0, 7, 300)
     ax.plot(x, np.sin(x), "o-", color="tab:green", alpha=0.5)

@@ -97,7 +97,7 @@ def test_power_law_shows_the_interval():
     cloud = bootstrap(found, n=50, seed=0)
     plots.power_law(ax, x, L, found, xlabel="tokens", cloud=cloud, level=0.5)
     (band,) = ax.collections
-    assert band.get_label() == "50 % interval"
+    assert band.get_label() == "50% interval"
     low, high = cloud.interval(lambda theta: power_floor.value(theta, x[0]), level=0.5)
     left = band.get_paths()[0].vertices
     left = left[np.isclose(left[:, 0], x[0]), 1]

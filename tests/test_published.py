@@ -182,7 +182,7 @@ def test_epoch_dataset():
 
 
 def test_gadre_dataset_follows_the_law_fitted_to_it():
-    """The fitted laws of the paper's own code, row G06, at 1.4B parameters and 640 tokens each: within 1 %."""
+    """The fitted laws of the paper's own code, row G06, at 1.4B parameters and 640 tokens each: within 1%."""
     frame = mirrored("gadre-2024").set_index("model").loc["rpj-open_lm_1b-32.0"]
     exponent, E = v("G06", "redpajama_exponent"), v("G06", "redpajama_E")
     M = frame["tokens_per_param"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from execution import digest
 from making import OURS, make
-from remember import digest
 
 import scalinglaws
 

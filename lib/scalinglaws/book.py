@@ -96,10 +96,10 @@ def chapters() -> HTML:
 
 
 def ledger(notebook: str) -> HTML:
-    """Return a chapter's rows of the ledger as a table for display, each with a link to its place in the chapter."""
+    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter."""
     table = claims.ledger()
     rows, label = table[table["notebook"] == notebook], f"Claims of chapter {int(notebook[:2])}"
-    return HTML(claims.table_html(rows, f"chapters/{notebook}.html", label))
+    return HTML(claims.list_html(rows, f"chapters/{notebook}.html", label))
 
 
 def _marks(table: pd.DataFrame) -> str:

@@ -1,8 +1,8 @@
 """Intervals for anything computed from a fit, by refitting resampled points; and what the points cannot tell.
 
 The percentile interval of resampled rows, with Huber's threshold held at that of the full fit, is the default because
-it keeps its word: of 1000 simulated data sets for each of three kinds of noise, 95 % intervals held in 93.9 to 96.6 %,
-while those from the covariance of `curve_fit` fell to 88.6 % where noise was unequal (`data/calibration.csv`).
+it keeps its word: of 1000 simulated data sets for each of three kinds of noise, 95% intervals held in 93.9 to 96.6%,
+while those from the covariance of `curve_fit` fell to 88.6% where noise was unequal (`data/calibration.csv`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -530,7 +530,7 @@ def _uncertain(fit: Fit, errors: Mapping[str, float]) -> Iterator[str]:
     """Parameters known to no better than half of their size."""
     for name, error in sorted(errors.items(), key=lambda item: -item[1]):
         if error > 0.5:
-            yield f"{name} is {fit.theta[name]:.5g} give or take {100 * error:.3g} %"
+            yield f"{name} is {fit.theta[name]:.5g} give or take {100 * error:.3g}%"
 
 
 def _floor(fit: Fit) -> Iterator[str]:
@@ -538,4 +538,4 @@ def _floor(fit: Fit) -> Iterator[str]:
     if fit.law.has_floor and fit.theta.get("E", 0.0) > 0:
         above = float(fit.L.min() / fit.theta["E"] - 1)
         if above > 0.1:
-            yield f"the lowest loss is {100 * above:.3g} % above the floor E, which is an extrapolation"
+            yield f"the lowest loss is {100 * above:.3g}% above the floor E, which is an extrapolation"

@@ -1,4 +1,4 @@
-"""Do 95 % intervals hold in 95 of 100 cases? Simulated data sets whose truth is known, each fitted and resampled.
+"""Do 95% intervals hold in 95 of 100 cases? Simulated data sets whose truth is known, each fitted and resampled.
 
 The truth is a fit to real points, on the same N and D; the noise is added to ln L, in three kinds.
 """

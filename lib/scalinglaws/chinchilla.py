@@ -199,7 +199,7 @@ def approach1(
 
     Notes
     -----
-    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15 % of a run).
+    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
     """
     columns = _columns(C=C, N=N, L=L, D=D)
     if not 0 < last <= 1:
@@ -269,7 +269,7 @@ def approach2(
             bias = float(np.mean(each))
             if abs(bias) > TELLING_BIAS:
                 warnings.append(
-                    f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g} % "
+                    f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g}% "
                     f"(alpha {theta['alpha']:.4g}, beta {theta['beta']:.4g}); use degree=4, or approach 3"
                 )
     found = _frontier("approach 2", columns, budgets, bias, warnings)
@@ -283,7 +283,7 @@ def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
     r"""Return the error of ln N_opt of a parabola through the sizes ``N`` of one budget, around their middle.
 
     With :math:`u = \ln N - \langle\ln N\rangle`, :math:`(\alpha - \beta)/6 \cdot \langle u^4 \rangle / \langle u^2
-    \rangle`: the least-squares line through a cubic. Leading order in the width; good to 3 % up to 16 times either way.
+    \rangle`: the least-squares line through a cubic. Leading order in the width; good to 3% up to 16 times either way.
     It is the same at every budget that is probed in the same way, so it moves the line and not its slope.
     """
     u = np.log(np.asarray(N, float))

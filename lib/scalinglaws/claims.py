@@ -29,9 +29,9 @@ __all__ = [
     "differences",
     "in_words",
     "ledger",
+    "list_html",
     "number",
     "records",
-    "table_html",
     "write",
 ]
 
@@ -185,18 +185,25 @@ class Claim:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
-        kind = self.verdict.replace(" ", "-")
+        return self._box("section")
+
+    def _box(self, tag: str, link: str | None = None) -> str:
+        """The claim as an HTML element; with ``link`` it leads to its place there and is not that place itself."""
+        anchor, kind = f"claim-{escape(self.id)}", self.verdict.replace(" ", "-")
+        place, statement = f' id="{anchor}"', escape(self.statement)
+        if link is not None:
+            place, statement = "", f'<a href="{link}#{anchor}">{statement}</a>'
         verdict = f'<span class="verdict verdict-{kind}">{MARKS[self.verdict]} {self.verdict}</span>'
+        rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
         return (  # the last class lets MathJax in, which otherwise leaves a cell's HTML alone
-            f'<section class="claim claim-{kind} tex2jax_process" id="claim-{escape(self.id)}" aria-label="Claim">'
-            f'<p class="claim-statement">{verdict} {escape(self.statement)}</p><dl>{rows}</dl></section>'
+            f'<{tag} class="claim claim-{kind} tex2jax_process"{place}>'
+            f'<p class="claim-statement">{verdict} {statement}</p><dl>{rows}</dl></{tag}>'
         )
 
 
 @dataclass(frozen=True, init=False)
 class Claims:
-    """Several checked claims as one table, for those that need no box of their own."""
+    """Several checked claims as one list, for those that need no box of their own."""
 
     claims: tuple[Claim, ...]
 
@@ -211,7 +218,7 @@ class Claims:
 
     def _repr_html_(self) -> str:
         rows = [asdict(claim) for claim in self.claims]
-        return table_html(pd.DataFrame(rows)) if rows else f"<p>{NOTHING}</p>"
+        return list_html(pd.DataFrame(rows)) if rows else f"<p>{NOTHING}</p>"
 
 
 def ledger(path: str | Path | None = None) -> pd.DataFrame:
@@ -395,24 +402,7 @@ def _claim(record: dict) -> Claim:
     return Claim(**fields)
 
 
-def table_html(frame: pd.DataFrame, link: str | None = None, label: str = "Claims") -> str:
-    """Return rows of a ledger as an HTML table with a verdict in each; with ``link``, each leads to its place there."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Published", "Here", "Accepted if", "Verdict"))
-    rows = []
-    for record in frame.to_dict("records"):
-        claim = _claim(record)
-        anchor = f"claim-{escape(claim.id)}"
-        statement = (
-            escape(claim.statement) if link is None else f'<a href="{link}#{anchor}">{escape(claim.statement)}</a>'
-        )
-        cells = [f"{claim._published()} ({claim.published_id})", f"{claim._ours()} ({claim.how})", claim.criterion]
-        kind = claim.verdict.replace(" ", "-")
-        verdict = f'<span class="verdict verdict-{kind}">{MARKS[claim.verdict]} {claim.verdict}</span>'
-        body = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
-        opening = f'<tr id="{anchor}">' if link is None else "<tr>"
-        rows.append(f"{opening}<td>{statement}</td>{body}<td>{verdict}</td></tr>")
-    return (
-        '<div class="claims tex2jax_process" role="region" tabindex="0" '
-        f'aria-label="{escape(label)}">'
-        f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-    )
+def list_html(frame: pd.DataFrame, link: str | None = None, label: str = "Claims") -> str:
+    """Return rows of a ledger as an HTML list with a verdict in each; with ``link``, each leads to its place there."""
+    items = "".join(_claim(record)._box("li", link) for record in frame.to_dict("records"))
+    return f'<ul class="claims" aria-label="{escape(label)}">{items}</ul>'

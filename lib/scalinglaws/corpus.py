@@ -144,7 +144,7 @@ def pystack(vocab: str = "ascii", *, manifest: Path = MANIFEST) -> Corpus:
     """Corpus of the ``.py`` files of the packages listed in the manifest, 168 MB.
 
     Files are put in the order of the SHA-256 of their content, which is random but the same everywhere; the first
-    2.5 % of the bytes validate. Each file ends with `SEPARATOR`. The first call reads and encodes the files (seconds);
+    2.5% of the bytes validate. Each file ends with `SEPARATOR`. The first call reads and encodes the files (seconds);
     later ones map the cached arrays and trust the packages' RECORD that no file was edited since.
 
     Parameters

@@ -28,7 +28,7 @@ Flags = NDArray[np.bool_]
 Residual = Literal["log", "raw"]
 
 MAX_CONDITION = 1e8  # of the Jacobian: squared, as in a Hessian, it is all that double precision holds
-HUBER_SIGMAS = 1.345  # 95 % efficient where noise is Gaussian: Holland & Welsch 1977
+HUBER_SIGMAS = 1.345  # 95% efficient where noise is Gaussian: Holland & Welsch 1977
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
 MIN_OFF_LINE = 0.01  # in logarithms: a smaller change of one variable moves the loss by less than seeds do
@@ -108,7 +108,7 @@ class Fit:
 
     def summary(self) -> str:
         """Return a report of a dozen lines: status first, then the estimates and how they were found."""
-        interval = "" if self.level is None else f"{100 * self.level:g} % interval"
+        interval = "" if self.level is None else f"{100 * self.level:g}% interval"
         lines = [
             f"{self.law.name}: {self.status}: {self.message}",
             f"  law           {self.law.source}",
@@ -534,7 +534,7 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
         off_line = np.sqrt(np.mean((b - slope * a) ** 2))
         if slope > 0 and off_line < MIN_OFF_LINE:
             raise FitError(
-                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, to {100 * off_line:.2g} %), so that their terms "
+                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, to {100 * off_line:.2g}%), so that their terms "
                 f"cannot be told apart; vary {other} at fixed {one}"
             )
     return columns, losses

@@ -75,7 +75,7 @@ def power_law(
     inside = np.geomspace(fitted_x.min(), fitted_x.max(), 200)
     if cloud is not None:
         low, high = cloud.interval(lambda theta: fit.law.value(theta, reach), level=level)
-        ax.fill_between(reach, low, high, color="C1", alpha=0.2, linewidth=0, label=f"{100 * level:g} % interval")
+        ax.fill_between(reach, low, high, color="C1", alpha=0.2, linewidth=0, label=f"{100 * level:g}% interval")
     ax.plot(reach, fit.predict(x=reach), color="C1", linestyle="--", linewidth=1)
     ax.plot(inside, fit.predict(x=inside), color="C1", label=_formula(fit, symbol))
     floor = fit.theta["E"] if fit.law.has_floor else 0.0

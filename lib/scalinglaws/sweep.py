@@ -78,7 +78,7 @@ def isoflop(
     Raises
     ------
     ValueError
-        When the steps of a run are too coarse, or its warm-up too long, to meet a budget within 2 %.
+        When the steps of a run are too coarse, or its warm-up too long, to meet a budget within 2%.
     """
     specs = []
     for budget, width in itertools.product(budgets, widths):

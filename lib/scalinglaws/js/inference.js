@@ -19,7 +19,7 @@ function show(state) {
       { across: alone.D / alone.N, kind: 1, dashed: true, label: "training alone" },
       { dots: [[state.served, D / N]], kind: 3, size: 6 },
     ],
-    says: `For the loss of ${words(loss, 4)} that ${words(C)} FLOPs buy: with ${words(state.served)} tokens to serve, ${words(N)} parameters on ${words(D)} tokens (${words(D / N)} each) are cheapest, and save ${words(100 * saved, 2)} % of all compute against ${words(alone.N)} on ${words(alone.D)}.`,
+    says: `For the loss of ${words(loss, 4)} that ${words(C)} FLOPs buy: with ${words(state.served)} tokens to serve, ${words(N)} parameters on ${words(D)} tokens (${words(D / N)} each) are cheapest, and save ${words(100 * saved, 2)}% of all compute against ${words(alone.N)} on ${words(alone.D)}.`,
   };
 }
 

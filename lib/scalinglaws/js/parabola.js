@@ -36,7 +36,7 @@ function show(state) {
       { down: best.N, kind: 2, label: "true optimum" },
       { down: best.N * Math.exp(bias), kind: 1, dashed: true, label: "vertex" },
     ],
-    says: `Sizes from ${words(Math.min(...sizes))} to ${words(Math.max(...sizes))}: the vertex is at ${words(Math.exp(bias))} times the best size, so the optimum is missed by ${words(100 * Math.abs(Math.expm1(bias)), 2)} % ${bias < 0 ? "to the small" : "to the large"} side. No noise: this is the method.`,
+    says: `Sizes from ${words(Math.min(...sizes))} to ${words(Math.max(...sizes))}: the vertex is at ${words(Math.exp(bias))} times the best size, so the optimum is missed by ${words(100 * Math.abs(Math.expm1(bias)), 2)}% ${bias < 0 ? "to the small" : "to the large"} side. No noise: this is the method.`,
   };
 }
 

@@ -33,7 +33,7 @@ function show(state) {
       { dots: [[N, D]], kind: 3, size: 6, label: "optimum" },
       { dots: [[N * ratio, D / ratio]], kind: 2, size: 5, label: "your size" },
     ],
-    says: `C = ${words(C)} FLOPs: the best size is ${words(N)} on ${words(D)} tokens, ${words(D / N)} tokens per parameter, for a loss of ${words(loss, 4)}. A model ${words(ratio)} times that size loses ${words(off)} nats, as much as ${words(100 * wasted(state), 2)} % of the compute.`,
+    says: `C = ${words(C)} FLOPs: the best size is ${words(N)} on ${words(D)} tokens, ${words(D / N)} tokens per parameter, for a loss of ${words(loss, 4)}. A model ${words(ratio)} times that size loses ${words(off)} nats, as much as ${words(100 * wasted(state), 2)}% of the compute.`,
   };
 }
 

@@ -16,7 +16,7 @@ function show(state) {
       ...laws.map(([, constants], kind) => ({ line: budgets.map((budget) => [budget, surface(constants).serving(budget, served).N]), kind, label: constants.label })),
       ...laws.map(([name], kind) => ({ dots: [[C, all[name].N]], kind, size: name === law ? 7 : 4 })),
     ],
-    says: `For the loss that ${words(C)} FLOPs buy, and ${words(served)} tokens to serve. ${data.laws[law].label}: ${words(mine.N)} parameters on ${words(mine.D)} tokens, ${words(mine.D / mine.N)} each, loss ${words(mine.loss, 4)}; ${days < 2 ? `${words(days * 24)} hours` : `${words(days)} days`} of training at ${words(speed)} FLOP/s. Serving included, that saves ${words(100 * mine.saved, 2)} % against the best for training alone. Over the laws shown, the size goes from ${words(Math.min(...Object.values(all).map(({ N }) => N)))} to ${words(Math.max(...Object.values(all).map(({ N }) => N)))}.`,
+    says: `For the loss that ${words(C)} FLOPs buy, and ${words(served)} tokens to serve. ${data.laws[law].label}: ${words(mine.N)} parameters on ${words(mine.D)} tokens, ${words(mine.D / mine.N)} each, loss ${words(mine.loss, 4)}; ${days < 2 ? `${words(days * 24)} hours` : `${words(days)} days`} of training at ${words(speed)} FLOP/s. Serving included, that saves ${words(100 * mine.saved, 2)}% against the best for training alone. Over the laws shown, the size goes from ${words(Math.min(...Object.values(all).map(({ N }) => N)))} to ${words(Math.max(...Object.values(all).map(({ N }) => N)))}.`,
   };
 }
 

@@ -18,7 +18,7 @@ function show(state) {
       { across: most, kind: 2, faint: true, label: "the most" },
       { dots: [[state.epochs, worth]], kind: 3, size: 6 },
     ],
-    says: `${words(U)} tokens read ${words(state.epochs)} times are ${words(tokens)} tokens of training, worth ${words(worth)} new ones (${words((100 * worth) / tokens, 3)} %). One more epoch is worth ${words(100 * next, 2)} % of a first one.`,
+    says: `${words(U)} tokens read ${words(state.epochs)} times are ${words(tokens)} tokens of training, worth ${words(worth)} new ones (${words((100 * worth) / tokens, 3)}%). One more epoch is worth ${words(100 * next, 2)}% of a first one.`,
   };
 }
 
