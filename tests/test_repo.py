@@ -340,11 +340,11 @@ class SmallBook:
         (folder / "references.bib").touch()
         (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n")
 
-    def write(self, *sources):
-        """Write the page: a title, then one code cell for each source."""
+    def write(self, *sources, name="page"):
+        """Write a page: a title, then one code cell for each source."""
         cells = [nbformat.v4.new_markdown_cell("# A page"), *map(nbformat.v4.new_code_cell, sources)]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.folder / "page.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.folder / f"{name}.ipynb")
 
     def make(self):
         """Run `make book`; return exit status and all that it said."""
@@ -378,6 +378,23 @@ def test_a_changed_library_or_style_renews_the_pages(small_book):
         style.write("/* new */")
     assert small_book.make()[0] == 0
     assert (small_book.folder / "_build/html/_static/book.css").read_text().endswith("/* new */")
+
+
+def test_notebooks_run_together_and_once(small_book):
+    small_book.write("6 * 7")
+    small_book.write("6 * 8", name="second")
+    with (small_book.folder / "_toc.yml").open("a") as contents:
+        contents.write("chapters:\n- file: second\n")
+    status, output = small_book.make()
+    assert status == 0
+    assert re.findall(r"^  (\w+) run in \d+ s", output, re.MULTILINE) in (["page", "second"], ["second", "page"])
+    assert "42" in small_book.page()
+    small_book.write("6 * 7", "6 * 9")
+    assert "54" not in small_book.page()
+    status, output = small_book.make()
+    assert status == 0
+    assert "54" in small_book.page()
+    assert " run in " not in output  # one alone is the build's own affair
 
 
 def test_an_image_without_alt_text_fails_every_build(small_book):
