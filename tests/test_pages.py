@@ -226,7 +226,7 @@ def desktop(pages, browser):
     def look(page):
         found = {what: page.evaluate(script) for what, script in FAULTS.items()}
         found |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
-        return found | {"headings": broken_headings(page), "barriers": barriers(page)}
+        return found | {"level of heading skipped": broken_headings(page), "barriers": barriers(page)}
 
     return [Visit(browser, path, look, until="networkidle", color_scheme="light") for path in pages]
 
@@ -245,7 +245,7 @@ def phone(pages, browser):
     def look(page):
         found = {"too wide": page.evaluate(TOO_WIDE), "moving": page.evaluate(MOVING)}
         found["barriers"] = barriers(page, **ALL_BUT_CONTRAST)
-        return found | {"no skip link": no_way_past_the_frame(page)}
+        return found | {"first Tab stop that fails": no_way_past_the_frame(page)}
 
     window = {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce"}
     return [Visit(browser, path, look, **window) for path in pages]
@@ -266,42 +266,21 @@ def test_pages_open_without_an_error_and_ask_nothing_of_the_network(desktop):
     assert {visit.name: visit.trouble for visit in desktop if visit.trouble} == {}
 
 
-@pytest.mark.parametrize("what", FAULTS)
-def test_pages_have_no(desktop, what):
-    assert faults(desktop, what) == {}
+@pytest.mark.parametrize(
+    ("look", "what"),
+    [
+        *(("desktop", what) for what in (*FAULTS, "level of heading skipped", "barriers", "weak text")),
+        *(("dark", what) for what in ("barriers", "weak text", "glaring figures")),
+        *(("phone", what) for what in ("barriers", "too wide", "first Tab stop that fails", "moving")),
+    ],
+)
+def test_pages_have_no(look, what, request):
+    assert faults(request.getfixturevalue(look), what) == {}
 
 
 def test_every_page_has_a_title_of_its_own(desktop):
     titles = Counter(visit.seen["title"] for visit in desktop)
     assert [title for title, count in titles.items() if count > 1 or not title.strip()] == []
-
-
-def test_pages_fit_a_phone(phone):
-    assert faults(phone, "too wide") == {}
-
-
-def test_nobody_meets_a_barrier(desktop):
-    assert faults(desktop, "barriers") == {}
-
-
-def test_nobody_meets_a_barrier_in_the_dark(dark):
-    assert faults(dark, "barriers") == {}
-
-
-def test_nobody_meets_a_barrier_on_a_phone(phone):
-    assert faults(phone, "barriers") == {}
-
-
-def test_headings_have_one_title_and_skip_no_level(desktop):
-    assert faults(desktop, "headings") == {}
-
-
-def test_the_first_tab_stop_leads_past_the_frame(phone):
-    assert faults(phone, "no skip link") == {}
-
-
-def test_nothing_moves_where_less_motion_is_asked_for(phone):
-    assert faults(phone, "moving") == {}
 
 
 def test_no_page_is_heavier_than_three_megabytes(desktop):
@@ -314,18 +293,6 @@ def test_every_page_can_be_downloaded_and_printed(desktop):
             assert visit.seen["downloads"] == ["ipynb", "window.print()"], visit.name
         elif Path(visit.name).stem not in GENERATED:
             assert visit.seen["downloads"][-1] == "window.print()", visit.name
-
-
-def test_text_has_contrast(desktop):
-    assert faults(desktop, "weak text") == {}
-
-
-def test_text_has_contrast_in_the_dark(dark):
-    assert faults(dark, "weak text") == {}
-
-
-def test_figures_are_light_on_dark_in_the_dark(dark):
-    assert faults(dark, "glaring figures") == {}
 
 
 def test_figures_look_the_same_after_they_were_made_lighter(browser):
