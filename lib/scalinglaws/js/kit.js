@@ -29,7 +29,7 @@ function words(value, digits = 3) {
   const size = Math.abs(value);
   if (value !== 0 && (size >= 1e5 || size < 1e-3)) {
     const [mantissa, power] = value.toExponential(digits - 1).split("e");
-    return `${Number(mantissa)} × 10${raised(Number(power))}`.replace("-", "−");
+    return `${Number(mantissa)}\u00a0×\u00a010${raised(Number(power))}`.replace("-", "−");
   }
   return Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumFractionDigits: 6 }).replace("-", "−");
 }
@@ -71,7 +71,8 @@ function chart(describe) {
     const grid = svg("g", { class: "grid" });
     for (const value of ticks(x)) {
       grid.append(svg("line", { x1: sx(value), x2: sx(value), y1: TOP, y2: HEIGHT - BOTTOM }));
-      grid.append(svg("text", { x: sx(value), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, tick(value, x)));
+      const last = sx(value) > WIDTH - RIGHT - 20; // its label would run out of the picture
+      grid.append(svg("text", { x: last ? WIDTH - 1 : sx(value), y: HEIGHT - BOTTOM + 18, "text-anchor": last ? "end" : "middle" }, tick(value, x)));
     }
     for (const value of ticks(y)) {
       grid.append(svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: sy(value), y2: sy(value) }));
@@ -189,7 +190,7 @@ function view({ model, el, name, title, describe, controls, show }) {
   for (const control of form.querySelectorAll("input, select, button")) control.dataset.lmSuppressShortcuts = "true";
   if (model.isStatic) restore();
   el.classList.add("view");
-  el.append(html("p", { class: "title" }, title), picture.legend, picture.root, said, form);
+  el.append(html("p", { class: "title" }, title), picture.legend, picture.root, form, said); // the sentence last: as it grows, no control moves
   for (const watched of ["data", ...controls.map((control) => control.name)]) model.on(`change:${watched}`, refresh);
   refresh();
 }

@@ -22,7 +22,10 @@ function show(state) {
   const x = { label: "N (parameters)", low: 1e7, high: 1e13, log: true };
   const y = { label: "D (tokens)", low: 1e8, high: 1e15, log: true };
   const sizes = spread(x.low, x.high, 161, true);
-  const level = (target) => sizes.filter((n) => E + A * n ** -alpha < target).map((n) => [n, (B / (target - E - A * n ** -alpha)) ** (1 / beta)]);
+  // A line of equal loss comes down from endless data at one size; it begins where it enters the picture.
+  const need = (target) => (n) => (B / (target - E - A * n ** -alpha)) ** (1 / beta);
+  const enters = (target) => (A / (target - E - B * y.high ** -beta)) ** (1 / alpha);
+  const level = (target) => [enters(target), ...sizes.filter((n) => n > enters(target))].map((n) => [n, need(target)(n)]);
   const levels = [0.03, 0.06, 0.12, 0.25, 0.5, 1, 2].map((above) => ({ line: level(E + above), kind: 0, faint: true }));
   return {
     x, y,

@@ -25,7 +25,7 @@ function show(state) {
       { line: curve.filter(([t]) => t <= at).map(([t, v]) => [t * per_token, v]), kind: 1, label: "this run" },
       { dots: [[at * per_token, loss]], kind: 3, size: 6 },
     ],
-    says: `${data.runs[run].label}: after ${words(at)} of ${words(tokens)} tokens (${words(at * per_token)} FLOPs) the loss is ${words(loss, 4)}; finished, it is ${words(last, 4)}.`,
+    says: `${data.runs[run].label}: after ${words(at)} of ${words(tokens)} tokens (${words(at * per_token)} FLOPs) the training loss is ${words(loss, 4)}; finished, the run scores ${words(last, 4)} on held-out text.`,
   };
 }
 
