@@ -26,7 +26,7 @@ function show(state) {
   const need = (target) => (n) => (B / (target - E - A * n ** -alpha)) ** (1 / beta);
   const enters = (target) => (A / (target - E - B * y.high ** -beta)) ** (1 / alpha);
   const level = (target) => [enters(target), ...sizes.filter((n) => n > enters(target))].map((n) => [n, need(target)(n)]);
-  const levels = [0.03, 0.06, 0.12, 0.25, 0.5, 1, 2].map((above) => ({ line: level(E + above), kind: 0, faint: true }));
+  const levels = [0.03, 0.06, 0.12, 0.25, 0.5, 1, 2].map((above, i) => ({ line: level(E + above), kind: 0, faint: true, label: i ? undefined : "lines of equal loss" }));
   return {
     x, y,
     shapes: [
