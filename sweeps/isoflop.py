@@ -1,4 +1,4 @@
-"""Text: seven widths at every budget of C, three seeds, one at the largest; budgets of one width share a trunk.
+"""Text: seven widths at every budget of C over three decades, three seeds; budgets of one width share a trunk.
 
 scalinglaws sweep isoflop --workers 2 --device cpu --precision fp32 --csv data/runs/isoflop.csv
 """
@@ -15,10 +15,11 @@ WIDTHS = {  # by FLOPs as executed, around where the least loss is expected
     1.6e11: (8, 16, 24, 32, 48, 64, 96),
     6.4e11: (16, 24, 32, 48, 64, 96, 128),
     2.56e12: (24, 32, 48, 64, 96, 128, 192),
+    1.024e13: (48, 64, 96, 128, 192, 256, 384),
 }
-SEEDS = {budget: (0, 1, 2) if budget < 1e12 else (0,) for budget in WIDTHS}
+SEEDS = (0, 1, 2)
 
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return [spec for budget, widths in WIDTHS.items() for spec in sweep.isoflop(TEXT, [budget], widths, SEEDS[budget])]
+    return [spec for budget, widths in WIDTHS.items() for spec in sweep.isoflop(TEXT, [budget], widths, SEEDS)]
