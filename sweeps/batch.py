@@ -1,8 +1,9 @@
-"""Text: steps to a target loss by batch, at two sizes, the learning rate chosen for each batch (chapter 5).
+"""Text: steps to a target loss by batch (chapter 5): two sizes, three seeds, learning rates around each batch's best.
 
 scalinglaws sweep batch --workers 2 --device cpu --precision fp32 --csv data/runs/batch.csv
 """
 
+import itertools
 from dataclasses import replace
 
 from scalinglaws import recipe, sweep
@@ -10,11 +11,16 @@ from scalinglaws.config import RunSpec
 
 CONSTANT = replace(recipe.TEXT, schedule="constant")  # a loss on the way is comparable at every step
 TOKENS = {128: 6e5, 256: 6e5, 512: 7e5, 1024: 8e5, 2048: 10e5, 4096: 14e5, 8192: 22e5}  # by batch_tokens
-LRS = tuple(2.0**k for k in (-9, -8, -7, -6, -5))
+BEST = {128: -7.5, 256: -7, 512: -7, 1024: -6.5, 2048: -6, 4096: -5.5, 8192: -5.5}  # log2 of the rate, in a first sweep
+AROUND = (-1, -0.5, 0, 0.5, 1)  # octaves
 WIDTHS = (64, 32)
+SEEDS = (0, 1, 2)
 
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    runs = [spec for width in WIDTHS for spec in sweep.batch(CONSTANT, width, TOKENS, LRS, TOKENS, evals=48)]
+    runs = []
+    for width, (batch_tokens, best) in itertools.product(WIDTHS, BEST.items()):
+        lrs = [2.0 ** (best + octaves) for octaves in AROUND]
+        runs += sweep.batch(CONSTANT, width, [batch_tokens], lrs, TOKENS, SEEDS, evals=48)
     return [sweep.vary(spec, eval_tokens=32_768) for spec in runs]
