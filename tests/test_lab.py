@@ -57,7 +57,7 @@ TARGETS = {name: turned.target for name, turned in TURNED.items()}
 SETUP = f"""
 import json, sys
 
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1] / "_ext")!r}]
 from test_widgets import views
 from scalinglaws import corpus, counting, recipe, train, widgets
 
