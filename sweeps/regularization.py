@@ -1,4 +1,4 @@
-"""Text: weight decay and dropout, on a million new tokens and on 65,536 read 16 times; three seeds (chapter 14).
+"""Text: weight decay and dropout, a million new tokens, and a sample of 65,536 read 16 times; three seeds (chapter 14).
 
 scalinglaws sweep regularization --workers 2 --device cpu --precision fp32 --csv data/runs/regularization.csv
 """

@@ -46,6 +46,8 @@ def spec(**changes) -> RunSpec:
         ({"corpus": "wikipedia"}, ["corpus='wikipedia'", "'pystack'"]),
         ({"corpus": "files"}, ["corpus='files'", "path"]),
         ({"unique_tokens": 0}, ["unique_tokens=0", "at least 1"]),
+        ({"unique_from": "everywhere"}, ["unique_from='everywhere' without unique_tokens", "say how many"]),
+        ({"unique_from": "end", "unique_tokens": 1000}, ["unique_from='end'", "'everywhere'"]),
     ],
 )
 def test_bad_values_are_named_in_one_line(changes, words):
@@ -94,10 +96,11 @@ def test_every_field_changes_the_hash():
         "vocab": "bytes", "unique_tokens": 1000, "fingerprint": "abc",
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
-    assert set(other) == fields - {"path", "family"}, "a new field belongs in this table"
+    assert set(other) == fields - {"path", "family", "unique_from"}, "a new field belongs in this table"
     hashes = {spec(**{name: value}).hash for name, value in other.items()} | {spec().hash}
     hashes |= {spec(corpus="files", path="a.txt").hash, spec(**LSTM).hash}
-    assert len(hashes) == len(other) + 3
+    hashes |= {spec(unique_tokens=1000, unique_from="everywhere").hash}
+    assert len(hashes) == len(other) + 4
 
 
 def test_the_hash_is_pinned():

@@ -412,6 +412,8 @@ def test_unique_tokens_cuts_the_train_part(book):
     part = corpus.load(dataclasses.replace(book, unique_tokens=100))
     np.testing.assert_array_equal(part.train, whole.train[:100])
     assert part.fingerprint == whole.fingerprint
+    drawn = dataclasses.replace(book, unique_tokens=100, unique_from="everywhere")
+    np.testing.assert_array_equal(corpus.load(drawn).train, whole.train)  # the trainer draws its sequences
     with pytest.raises(ValueError, match=rf"unique_tokens=1000000: files has {len(whole.train)} training tokens; ask"):
         corpus.load(dataclasses.replace(book, unique_tokens=1_000_000))
 

@@ -52,6 +52,7 @@ def test_a_sample_of_the_runs_comes_out_again(stored):
     cheap = table[(table["flops"] <= max(CHEAP, table["flops"].min())) & (table["status"] == "ok")]
     sample = cheap.sample(min(REPEATED, len(cheap)), random_state=0)
     but_seed = [column for column in runs.dtypes() if column not in (*runs.COLUMNS, "seed", "eval_at")]
+    but_seed = [column for column in but_seed if column in table]  # a field may be younger than a table
     seeds = table.groupby(["tokens", *but_seed], dropna=False)["loss"]
     scatter = np.sqrt(seeds.var().mean()) if (seeds.size() > 1).any() else SEED_SCATTER
     for row in sample.itertuples():

@@ -136,9 +136,12 @@ def test_schedules_share_lengths_and_the_longest_cosine_is_scored_at_the_others(
 
 def test_repeats_are_of_the_same_text_and_fresh_ones_are_not():
     specs = sweep.repeats(TEXT, 32, 51_200, (1, 4))
-    assert [(s.data.unique_tokens, s.train.tokens) for s in specs] == [
-        (51_200, 51_200), (51_200, 204_800), (None, 51_200), (None, 204_800),
+    assert [(s.data.unique_tokens, s.data.unique_from, s.train.tokens) for s in specs] == [
+        (51_200, "everywhere", 51_200), (51_200, "everywhere", 204_800),
+        (None, "start", 51_200), (None, "start", 204_800),
     ]  # fmt: skip
+    both = sweep.repeats(TEXT, 32, 51_200, (1, 4), origins=("everywhere", "start"))
+    assert [s.data.unique_from for s in both[:4]] == ["everywhere"] * 2 + ["start"] * 2
     assert sweep.repeats(TEXT, 32, 51_200, (1, 4), fresh=False) == specs[:2]
 
 

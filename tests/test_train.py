@@ -74,6 +74,24 @@ def test_the_same_spec_gives_the_same_bits(reference):
     assert same_bits(train.train(SPEC, CORPUS), reference)
 
 
+def test_unique_sequences_are_the_first_ones_or_drawn_from_everywhere():
+    """Sixteen tokens a sequence, eight of them a step; 20,000 tokens in all: 1249 sequences."""
+    batches = {
+        origin: train.Batches(CORPUS, changed(unique_tokens=3000, unique_from=origin), "cpu")
+        for origin in ("start", "everywhere")
+    }
+    read = {o: np.concatenate([b.starts(i) for i in range(24)]) for o, b in batches.items()}  # one epoch and more
+    starts = {origin: np.unique(some) for origin, some in read.items()}
+    assert {origin: len(some) for origin, some in starts.items()} == {"start": 187, "everywhere": 187}
+    assert starts["start"].max() == 186 * 16
+    np.testing.assert_array_less(np.histogram(starts["everywhere"], 4, (0, 20_000))[0] / 187, 0.4)
+    other_seed = train.Batches(CORPUS, changed(unique_tokens=3000, unique_from="everywhere", seed=1), "cpu")
+    assert set(np.concatenate([other_seed.starts(i) for i in range(24)])) == set(starts["everywhere"])
+    assert list(other_seed.starts(0)) != list(batches["everywhere"].starts(0))
+    more = train.Batches(CORPUS, changed(unique_tokens=6000, unique_from="everywhere"), "cpu")
+    assert set(starts["everywhere"]) < set(more.sequences * 16)
+
+
 def test_a_long_corpus_prefix_does_not_change_the_validation(reference):
     """unique_tokens cuts the training text only."""
     run = train.train(changed(unique_tokens=5000), CORPUS)
@@ -88,12 +106,17 @@ EFFECTS = {
     "lr": 5e-3, "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5,
     "final_lr_frac": 0.3, "weight_decay": 0.0, "betas": (0.8, 0.95), "eps": 1e-3,
     "grad_clip": 0.01, "seed": 4, "eval_tokens": 1024, "unique_tokens": 3000,
+    "unique_from": "everywhere",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_every_field_has_an_effect(name, reference):
-    assert train.train(changed(**{name: EFFECTS[name]}), CORPUS).loss != reference.loss
+    if name == "unique_from":  # says nothing without unique_tokens
+        reference = train.train(changed(unique_tokens=3000), CORPUS)
+        assert train.train(changed(unique_tokens=3000, unique_from="everywhere"), CORPUS).loss != reference.loss
+    else:
+        assert train.train(changed(**{name: EFFECTS[name]}), CORPUS).loss != reference.loss
 
 
 def test_the_table_of_effects_is_complete():

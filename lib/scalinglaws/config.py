@@ -18,6 +18,7 @@ Family = Literal["transformer", "lstm"]
 Position = Literal["rope", "learned", "none"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["wsd", "cosine", "constant"]
+Origin = Literal["start", "everywhere"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,8 @@ class DataConfig:
     corpus: Literal["pystack", "markov", "files"] = "pystack"
     path: str | None = None  # corpus="files": a file, a folder or a pattern
     vocab: str = "ascii"  # "ascii" (128 symbols), "bytes" (256) or the path of a tokenizer.json
-    unique_tokens: int | None = None  # the first so many training tokens, repeated when a run needs more; None: all
+    unique_tokens: int | None = None  # so many training tokens, repeated when a run needs more; None: all
+    unique_from: Origin = "start"  # the first ones: few files; "everywhere": sequences drawn from the corpus
     fingerprint: str | None = None  # the corpus that is expected; another one is reported
 
     def __post_init__(self):
@@ -93,6 +95,9 @@ class DataConfig:
             raise ValueError(f"corpus={self.corpus!r} with path={self.path!r}: give a path with corpus='files' only")
         if self.unique_tokens is not None:
             _whole("unique_tokens", self.unique_tokens, at_least=1)
+        _one_of("unique_from", self.unique_from, get_args(Origin))
+        if self.unique_from != "start" and self.unique_tokens is None:
+            raise ValueError(f"unique_from={self.unique_from!r} without unique_tokens: say how many, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

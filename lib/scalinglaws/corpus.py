@@ -110,7 +110,9 @@ class Corpus:
 
 
 def load(data: DataConfig) -> Corpus:
-    """Corpus that a config asks for, its train part cut to ``data.unique_tokens``.
+    """Corpus that a config asks for, its train part cut to ``data.unique_tokens`` if these are its start.
+
+    Tokens from everywhere are drawn as sequences, whose length is the model's: `train.Batches` does that.
 
     A fingerprint other than ``data.fingerprint``, or for pystack other than the manifest's, is reported by a
     `CorpusMismatch` warning and in ``Corpus.differences``.
@@ -137,7 +139,7 @@ def load(data: DataConfig) -> Corpus:
             f"unique_tokens={n_tokens}: {corpus.name} has {len(corpus.train)} training tokens; "
             "ask for at most that many, or None for all"
         )
-    return dataclasses.replace(corpus, train=corpus.train[:n_tokens])
+    return corpus if data.unique_from == "everywhere" else dataclasses.replace(corpus, train=corpus.train[:n_tokens])
 
 
 def pystack(vocab: str = "ascii", *, manifest: Path = MANIFEST) -> Corpus:

@@ -268,10 +268,10 @@ def _trunks(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
 
 
 def _whole(specs: Sequence[RunSpec]) -> DataConfig:
-    """The data of specs that differ in ``unique_tokens`` only: all of them, from which each cuts its own."""
-    unique = [spec.data.unique_tokens for spec in specs]
+    """The data of specs that differ in their unique tokens only: all of them, from which each cuts its own."""
+    unique = [spec.data.unique_tokens if spec.data.unique_from == "start" else None for spec in specs]
     most = None if None in unique else max(n for n in unique if n is not None)
-    return dataclasses.replace(specs[0].data, unique_tokens=most)
+    return dataclasses.replace(specs[0].data, unique_tokens=most, unique_from="start")
 
 
 def _alone(spec: RunSpec) -> bool:
@@ -287,4 +287,5 @@ def _shape(spec: RunSpec) -> RunSpec:
     config = dataclasses.replace(spec.train, lr=1.0, seed=0, weight_decay=0.0)
     if _alone(spec):
         return spec
-    return dataclasses.replace(spec, model=shape, train=config, data=dataclasses.replace(spec.data, unique_tokens=None))
+    data = dataclasses.replace(spec.data, unique_tokens=None, unique_from="start")
+    return dataclasses.replace(spec, model=shape, train=config, data=data)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalinglaws import counting
-from scalinglaws.config import Parametrization, RunSpec
+from scalinglaws.config import Origin, Parametrization, RunSpec
 from scalinglaws.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -202,12 +202,17 @@ def repeats(
     seeds: Sequence[int] = (0,),
     *,
     n_layer: int = 1,
+    origins: Sequence[Origin] = ("everywhere",),
     fresh: bool = True,
 ) -> list[RunSpec]:
-    """The same ``unique_tokens`` for several epochs (Muennighoff et al. 2023); ``fresh``: on new text too."""
+    """The same ``unique_tokens`` for several epochs (Muennighoff et al. 2023); ``fresh``: on new text too.
+
+    ``origins`` are where the unique tokens come from: a sample of the whole corpus, its start, or one after the other.
+    """
     lengths = [unique_tokens * n for n in epochs]
     new = grid(recipe, [width], lengths, seeds, n_layer=n_layer)
-    return [vary(spec, unique_tokens=unique_tokens) for spec in new] + new * fresh
+    again = [vary(s, unique_tokens=unique_tokens, unique_from=origin) for origin in origins for s in new]
+    return again + new * fresh
 
 
 def load(name: str) -> list[RunSpec]:

@@ -135,7 +135,7 @@ class Batches:
 
     The text is cut into sequences of ``seq_len`` + 1 tokens that overlap in one token, so that each token is a target
     once per epoch; each epoch is a new shuffle. Batch ``i`` can be asked for at any time, which is what makes resuming
-    exact.
+    exact. Unique tokens from everywhere are some of the whole corpus' sequences, the same ones for every seed.
     """
 
     def __init__(self, corpus: Corpus, spec: RunSpec, device: str):
@@ -156,7 +156,9 @@ class Batches:
         if self.n < 1:
             raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: take a longer text")
         self.device = device
-        text = corpus.train[:unique]
+        drawn = spec.data.unique_from == "everywhere"
+        self.sequences = _drawn((len(corpus.train) - 1) // self.seq_len, self.n) if drawn else np.arange(self.n)
+        text = corpus.train if drawn else corpus.train[:unique]
         self.text = text if device == "cpu" else torch.as_tensor(np.array(text, dtype=np.int32), device=device)
         self.order = lru_cache(maxsize=2)(self._order)
 
@@ -167,11 +169,16 @@ class Batches:
         """Where the sequences of a step begin in the text."""
         epoch, place = np.divmod(np.arange(step * self.per_step, (step + 1) * self.per_step), self.n)
         parts = [self.order(e)[place[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
-        return np.concatenate(parts) * self.seq_len
+        return self.sequences[np.concatenate(parts)] * self.seq_len
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, each (sequences, seq_len), int64; of several `ranks`, the share of this one."""
         return cut(self.text, self.starts(step)[self.rank :: self.ranks], self.seq_len)
+
+
+def _drawn(n: int, wanted: int) -> np.ndarray:
+    """Numbers of the sequences that are read when so many of n are, shape (wanted,); more of them include fewer."""
+    return np.random.default_rng(0).permutation(n)[:wanted]
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
