@@ -1,4 +1,4 @@
-"""Text: Transformer and LSTM at five sizes, three lengths, each at several learning rates (chapter 3).
+"""Text: Transformer and LSTM at five sizes, three lengths, three learning rates; two sizes on to 8 million (chapter 3).
 
 scalinglaws sweep architecture --workers 2 --device cpu --precision fp32 --csv data/runs/architecture.csv
 """
@@ -8,9 +8,10 @@ from scalinglaws.config import ModelConfig, RunSpec
 
 TRANSFORMERS = (96, 64, 48, 32, 16)  # d_model of one layer: 12 d^2 parameters
 LSTMS = (118, 78, 59, 39, 20)  # 8 d^2: the same number, within 1% but for the smallest
-LENGTHS = tuple(2**k for k in (18, 19, 20))
-LSTM_LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # no width rule is claimed for it, so each size has its own best
-TRANSFORMER_LRS = (2.0**-7, 2.0**-6)  # at the base width
+LENGTHS = tuple(2**k for k in range(18, 24))
+SHORT = LENGTHS[:3]  # where a straight line puts the crossing, four to seven million tokens, only two sizes go
+LONG = (64, 32, 78, 39)  # widths of these two
+LRS = (2.0**-8, 2.0**-7, 2.0**-6)  # at the base width; for the LSTM no width rule is claimed, each size has its best
 
 
 def lstm(d_model: int) -> ModelConfig:
@@ -30,11 +31,10 @@ def lstm(d_model: int) -> ModelConfig:
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    text = [(recipe.TEXT.model(d), TRANSFORMER_LRS) for d in TRANSFORMERS] + [(lstm(d), LSTM_LRS) for d in LSTMS]
-    trains = [recipe.TEXT.spec(32, length) for length in LENGTHS]
+    models = [recipe.TEXT.model(d) for d in TRANSFORMERS] + [lstm(d) for d in LSTMS]
     return [
         RunSpec(model=model, train=sweep.vary(one, lr=lr).train, data=one.data)
-        for model, lrs in text
-        for lr in lrs
-        for one in trains
+        for model in models
+        for lr in LRS
+        for one in sweep.grid(recipe.TEXT, [32], LENGTHS if model.d_model in LONG else SHORT)
     ]

@@ -367,6 +367,11 @@ class Processes:
 
     def __exit__(self, *_):
         self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:  # those with nothing to do end by themselves, and put away what they hold of the system
+                process, ours = self._idle.get_nowait()
+                ours.close()
+                process.join(timeout=5)
         for process in self._all:
             process.kill()
         self._threads.shutdown(cancel_futures=True)
