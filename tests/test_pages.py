@@ -178,6 +178,18 @@ THIN = """() => {
 }"""
 
 
+# The second look at colors, in the dark, is at one of each kind; what is many of a kind was looked at in the light.
+ONE_OF_A_KIND = """() => {
+    const seen = new Set();
+    for (const claim of document.querySelectorAll(".claim")) {
+        const kind = claim.className + claim.querySelector(".verdict")?.className;
+        if (seen.has(kind)) claim.remove();
+        seen.add(kind);
+    }
+    document.querySelectorAll("tr:nth-child(n+4), .highlight ~ button svg").forEach(e => e.remove());
+}"""
+
+
 def barriers(page, **rules):
     """Return what axe-core calls serious or critical; the page has lost its formulas afterwards."""
     page.evaluate(THIN)
@@ -235,6 +247,7 @@ def desktop(pages, browser):
 def dark(pages, browser):
     def look(page):
         found = {"weak text": weak_text(page), "glaring figures": glaring_figures(page)}
+        page.evaluate(ONE_OF_A_KIND)
         return found | {"barriers": barriers(page, **ONLY_CONTRAST)}
 
     return [Visit(browser, path, look, color_scheme="dark") for path in pages]
