@@ -71,9 +71,10 @@ def name_list_items(
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect them to Sphinx, and put the one script of ours on every page."""
+    """Connect them to Sphinx, and put our two scripts on every page."""
     app.add_config_value("book_assets", "", "html")
     app.add_js_file("print.js")
+    app.add_js_file("figures.js")
     app.connect("config-inited", watch_inputs)
     app.connect("config-inited", silence_thebe)
     app.connect("env-before-read-docs", execute_first)
