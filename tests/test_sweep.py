@@ -490,6 +490,15 @@ def test_leaving_the_pool_ends_its_workers():
         sweep.Processes(0)
 
 
+def test_workers_with_nothing_to_do_end_by_themselves():
+    """Killed ones leave locks behind, of which Python complains at the end of every sweep."""
+    with sweep.Processes(2) as pool:
+        busy = pool.submit(time.sleep, 600)
+        wait_until(busy.running)
+        pool.submit(os.getpid).result()
+    assert sorted(p.exitcode for p in pool._all) == [-9, 0]
+
+
 MASTER = """
 import os, time
 from scalinglaws import sweep
