@@ -12,6 +12,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
+UNKNOWN = "–"  # what a chapter quotes in place of a number from public data, where these are not to be had
 
 
 def watch_inputs(app: Sphinx, config: Config) -> None:
@@ -47,6 +48,14 @@ def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None
             )
 
 
+def leave_out_unknown(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Leave out the paragraphs about public data that were not there; the chapter's notice says that they are."""
+    for paragraph in list(doctree.findall(nodes.paragraph)):
+        quoted = [part for part in paragraph.findall(nodes.inline) if "pasted-text" in part["classes"]]
+        if any(part.astext() == UNKNOWN for part in quoted):
+            paragraph.parent.remove(paragraph)
+
+
 def lighter(svg: str) -> str:
     """A figure of matplotlib's with less to load: hundredths of a point, and one style for a run of equal marks."""
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
@@ -79,6 +88,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", silence_thebe)
     app.connect("env-before-read-docs", execute_first)
     app.connect("doctree-resolved", require_alt_text)
+    app.connect("doctree-resolved", leave_out_unknown)
     app.connect("html-page-context", name_list_items)
     app.connect("build-finished", lighten_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
