@@ -269,9 +269,9 @@ def dark(pages, browser):
 def phone(pages, browser):
     def look(page):
         found = {"too wide": page.evaluate(TOO_WIDE), "moving": page.evaluate(MOVING)}
+        found["first Tab stop that fails"] = no_way_past_the_frame(page)  # before anything is clicked
         found["small figure"] = figures_that_stay_small(page)
-        found["barriers"] = barriers(page, **ALL_BUT_CONTRAST)
-        return found | {"first Tab stop that fails": no_way_past_the_frame(page)}
+        return found | {"barriers": barriers(page, **ALL_BUT_CONTRAST)}
 
     window = {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce"}
     return [Visit(browser, path, look, **window) for path in pages]
