@@ -10,7 +10,7 @@ from scalinglaws import counting, recipe, sweep
 from scalinglaws.config import DataConfig, RunSpec
 
 SUBWORDS = replace(recipe.TEXT, d_head=8, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
-LONG_WARMUP = 2**18  # tokens, the same for every size: all of the best run of the least budget, 1/15 of the largest's
+LONG_WARMUP = 2**18  # tokens, for every size: all of the best run at the least budget, a twelfth of the largest's
 EVAL_TOKENS = 2**15  # of the same sample everywhere, so that its luck is common to all
 ROOT10 = 10**0.5
 BUDGETS = {  # FLOPs as executed, head and all; widths around where the least loss is expected
