@@ -6,8 +6,8 @@ scalinglaws sweep synthetic --workers 2 --device cpu --precision fp32 --no-compi
 from scalinglaws import recipe, sweep
 from scalinglaws.config import RunSpec
 
-WIDTHS = (96, 64, 48, 32, 24, 16)
-LENGTHS = tuple(2**k for k in range(18, 23))  # a quarter of a million to four million tokens, branches of one trunk
+WIDTHS = (128, 96, 64, 48, 32, 24, 16)
+LENGTHS = tuple(2**k for k in range(18, 24))  # a quarter of a million to eight million tokens, branches of one trunk
 SEEDS = (0, 1, 2)
 
 
