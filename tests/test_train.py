@@ -139,8 +139,17 @@ def test_an_lstm_learns_the_same_text_by_the_same_trainer(reference):
     assert run.loss != reference.loss
 
 
-def test_branches_are_the_runs_they_replace():
-    specs = [changed(tokens=n) for n in (2560, 6400, 12_800)]
+@pytest.mark.parametrize(
+    ("lengths", "fields"),
+    [
+        ((2560, 6400, 12_800), {}),
+        ((1280, 1408, 2560), {}),  # the warm-up of ten steps reaches into the cooldown
+        ((1280, 1408, 2560), {"cooldown_frac": 1.0}),
+        ((256, 384, 1280), {"warmup_tokens": 129, "cooldown_frac": 0.9, "final_lr_frac": 0.3}),
+    ],
+)
+def test_branches_are_the_runs_they_replace(lengths, fields):
+    specs = [changed(tokens=n, **fields) for n in lengths]
     together = train.train_branches(specs, CORPUS)
     for run, spec in zip(together, specs, strict=True):
         assert run.spec == spec
@@ -179,6 +188,14 @@ def test_schedules():
     high = replace(TRAIN, schedule="cosine", final_lr_frac=0.1)
     assert train.learning_rate(high, TRAIN.steps - 1) == pytest.approx(0.1 * TRAIN.lr, rel=0.01)
     assert train.cooldown_start(TRAIN) == 81  # step 80 still has the full rate
+
+
+def test_a_cooldown_that_meets_the_warm_up_ends_it():
+    """Twenty steps, warm-up over all of them, cooldown over the last five."""
+    config = replace(TRAIN, tokens=2560, warmup_tokens=2560, cooldown_frac=0.25)
+    rates = [train.learning_rate(config, step) / TRAIN.lr for step in range(20)]
+    assert rates == pytest.approx([(step + 1) / 20 for step in range(16)] + [0.8, 0.6, 0.4, 0.2])
+    assert train.cooldown_start(config) == 16
 
 
 def test_every_token_is_a_target_once_per_epoch():

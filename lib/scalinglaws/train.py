@@ -114,11 +114,11 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     """Learning rate of step 0, 1, ..., ``config.steps`` - 1.
 
     Warm-up is linear over ``warmup_tokens``. Then "constant" stays; "wsd" stays and falls linearly over the last
-    ``cooldown_frac`` of the run (Hu et al. 2024); "cosine" falls over the whole rest of the run.
+    ``cooldown_frac`` of the run (Hu et al. 2024), also where that begins before the warm-up ends; "cosine" falls over
+    the whole rest of the run.
     """
     before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
-    if after < config.warmup_tokens:
-        return config.lr * after / config.warmup_tokens
+    warm = config.lr * after / config.warmup_tokens if after < config.warmup_tokens else config.lr
     if config.schedule == "wsd":
         left = (config.tokens - before) / max(1.0, config.cooldown_frac * config.tokens)
         shape = min(1.0, left)
@@ -126,8 +126,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         done = (before - config.warmup_tokens) / max(1, config.tokens - config.warmup_tokens)
         shape = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
     else:
-        return config.lr
-    return config.lr * (config.final_lr_frac + (1 - config.final_lr_frac) * shape)
+        return warm
+    return min(warm, config.lr * (config.final_lr_frac + (1 - config.final_lr_frac) * shape))
 
 
 class Batches:
@@ -491,9 +491,9 @@ def train_branches(
 
 def cooldown_start(config: TrainConfig) -> int:
     """The first step of a WSD run whose learning rate depends on the run's length."""
-    plateau = (step for step in range(config.steps) if learning_rate(config, step) < config.lr)
-    warm = math.ceil(config.warmup_tokens / config.batch_tokens)
-    return next((step for step in plateau if step >= warm), config.steps)
+    endless = dataclasses.replace(config, cooldown_frac=0.0)
+    rates = ((learning_rate(config, step), learning_rate(endless, step)) for step in range(config.steps))
+    return next((step for step, (rate, before) in enumerate(rates) if rate < before), config.steps)
 
 
 def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
