@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,11 +36,20 @@ def spec(**changes) -> RunSpec:
         (LSTM | {"d_ff": 64}, ["d_ff=64", "family='lstm'", "d_ff=128"]),
         (LSTM | {"parametrization": "mup"}, ["parametrization='mup'", "family='lstm'", "parametrization='standard'"]),
         ({"init_scale": -1.0}, ["init_scale=-1"]),
+        ({"base_d_head": "8"}, ["base_d_head='8'", "a whole number, or None"]),
+        ({"tied": "no"}, ["tied='no'", "True or False"]),
         ({"tokens": -512}, ["tokens=-512", "at least 1"]),
         ({"tokens": 1000}, ["tokens=1000", "batch_tokens=512", "tokens=1024"]),
         ({"batch_tokens": 100, "tokens": 1000}, ["batch_tokens=100", "seq_len=64"]),
         ({"lr": 0.0}, ["lr=0", "above zero"]),
         ({"lr": float("nan")}, ["lr=nan", "above zero"]),
+        ({"lr": "0.01"}, ["lr='0.01'", "a number"]),
+        ({"weight_decay": None}, ["weight_decay=None", "a number"]),
+        ({"seed": True}, ["seed=True", "a whole number"]),
+        ({"betas": (0.9,)}, ["betas=(0.9,)", "two numbers"]),
+        ({"betas": "09"}, ["betas='09'", "two numbers"]),
+        ({"eval_at": 512}, ["eval_at=512", "whole numbers"]),
+        ({"eval_at": (512.0,)}, ["eval_at=(512.0,)", "whole numbers"]),
         ({"warmup_tokens": 60_000}, ["warmup_tokens=60000", "tokens=51200"]),
         ({"eval_at": (100,)}, ["eval_at=100", "multiples of batch_tokens=512"]),
         ({"betas": (0.9, 1.0)}, ["betas=1", "top excluded"]),
@@ -101,6 +111,29 @@ def test_every_field_changes_the_hash():
     hashes |= {spec(corpus="files", path="a.txt").hash, spec(**LSTM).hash}
     hashes |= {spec(unique_tokens=1000, unique_from="everywhere").hash}
     assert len(hashes) == len(other) + 4
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("weight_decay", 1, 1.0),
+        ("lr", np.float64(0.5), 0.5),
+        ("lr", 1, 1.0),
+        ("grad_clip", np.int32(2), 2.0),
+        ("tied", 1, True),
+        ("tied", np.True_, True),
+        ("betas", (0, 0), (0.0, 0.0)),
+        ("betas", [0.5, 0.75], (0.5, 0.75)),
+        ("eval_at", [np.int64(512)], (512,)),
+        ("n_layer", np.int64(3), 3),
+        ("base_d_head", np.int64(4), 4),
+        ("unique_tokens", np.int64(2000), 2000),
+    ],
+)
+def test_equal_values_of_another_type_are_the_same_run(name, given, meant):
+    one, two = spec(**{name: given}), spec(**{name: meant})
+    assert one == two
+    assert one.hash == two.hash == from_json(to_json(one), RunSpec).hash
 
 
 def test_the_hash_is_pinned():

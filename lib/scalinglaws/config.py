@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import numbers
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, TypeVar, get_args
@@ -44,6 +45,7 @@ class ModelConfig:
     dropout: float = 0.0  # on the embedding and on every residual branch, as in GPT-2
 
     def __post_init__(self):
+        _settle(self)
         for name in ("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model"):
             _whole(name, getattr(self, name), at_least=1)
         if self.base_d_head is not None:
@@ -90,6 +92,7 @@ class DataConfig:
     fingerprint: str | None = None  # the corpus that is expected; another one is reported
 
     def __post_init__(self):
+        _settle(self)
         _one_of("corpus", self.corpus, ("pystack", "markov", "files"))
         if (self.corpus == "files") != (self.path is not None):
             raise ValueError(f"corpus={self.corpus!r} with path={self.path!r}: give a path with corpus='files' only")
@@ -121,6 +124,7 @@ class TrainConfig:
     eval_at: tuple[int, ...] = ()  # tokens at which to score the model on the way
 
     def __post_init__(self):
+        _settle(self)
         for name in ("tokens", "batch_tokens", "eval_tokens"):
             _whole(name, getattr(self, name), at_least=1)
         for name in ("warmup_tokens", "seed"):
@@ -237,8 +241,54 @@ def _without_defaults(config) -> dict:
     return out
 
 
+def _settle(config) -> None:
+    """Give each number the type that its field declares: 1 and 1.0 are equal, so they must not make two hashes."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.type in _KINDS and value is not f.default:
+            allowed, convert = _KINDS[f.type]
+            try:
+                object.__setattr__(config, f.name, convert(value))
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(f"{f.name}={value!r}: give {allowed}") from None
+
+
+def _integer(value) -> int:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError
+    return int(value)
+
+
+def _number(value) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def _truth(value) -> bool:
+    if value not in (False, True):
+        raise TypeError
+    return bool(value)
+
+
+def _pair(value) -> tuple[float, float]:
+    first, second = map(_number, value)
+    return first, second
+
+
+# Type of a field -> what to give, and what makes it of equal values; `_settle` reads it.
+_KINDS = {
+    int: ("a whole number", _integer),
+    int | None: ("a whole number, or None", _integer),
+    float: ("a number", _number),
+    bool: ("True or False", _truth),
+    tuple[float, float]: ("two numbers", _pair),
+    tuple[int, ...]: ("whole numbers", lambda value: tuple(map(_integer, value))),
+}
+
+
 def _whole(name: str, value, *, at_least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+    if value < at_least:
         raise ValueError(f"{name}={value!r}: give a whole number, at least {at_least}")
 
 
