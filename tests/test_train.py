@@ -74,6 +74,10 @@ def test_the_same_spec_gives_the_same_bits(reference):
     assert same_bits(train.train(SPEC, CORPUS), reference)
 
 
+def test_the_largest_seed_trains_with_dropout():
+    assert train.train(changed(seed=2**63 - 1, dropout=0.1, tokens=1280), CORPUS).status == "ok"
+
+
 def test_unique_sequences_are_the_first_ones_or_drawn_from_everywhere():
     """Sixteen tokens a sequence, eight of them a step; 20,000 tokens in all: 1249 sequences."""
     batches = {

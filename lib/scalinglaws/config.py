@@ -66,7 +66,7 @@ class ModelConfig:
             raise ValueError(
                 f"d_model/n_head={self.d_head} is odd and rotary positions turn pairs: choose an even head size"
             )
-        _between("init_scale", self.init_scale, 0.0, math.inf)
+        _between("init_scale", self.init_scale, 0.0, math.inf, open_top=True)
         _between("dropout", self.dropout, 0.0, 1.0, open_top=True)
 
     @property
@@ -131,10 +131,14 @@ class TrainConfig:
             _whole(name, getattr(self, name), at_least=0)
         _one_of("optimizer", self.optimizer, get_args(Optimizer))
         _one_of("schedule", self.schedule, get_args(Schedule))
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"lr={self.lr:.4g}: a learning rate is finite and above zero")
-        for name in ("weight_decay", "eps", "grad_clip"):
-            _between(name, getattr(self, name), 0.0, math.inf)
+        if self.seed >= 2**63:
+            raise ValueError(f"seed={self.seed}: give a whole number below 2**63")  # int64 in a run table
+        for name in ("lr", "eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name):.4g}: give a finite number above zero")
+        _between("weight_decay", self.weight_decay, 0.0, math.inf, open_top=True)
+        if not 0 <= self.grad_clip < math.inf:
+            raise ValueError(f"grad_clip={self.grad_clip:.4g}: give a finite norm; 0 switches clipping off")
         for name in ("cooldown_frac", "final_lr_frac"):
             _between(name, getattr(self, name), 0.0, 1.0)
         for beta in self.betas:

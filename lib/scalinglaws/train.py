@@ -351,7 +351,8 @@ class Loop:
         began = time.perf_counter()
         while state.step < until:
             if self.spec.model.dropout:
-                torch.manual_seed(config.seed * 1_000_003 + state.step + ranks()[0] * 2**40)  # masks of its own
+                masks = config.seed * 1_000_003 + state.step + ranks()[0] * 2**40  # each process has its own
+                torch.manual_seed(masks % 2**63)
             x, y = self.batches[state.step]
             number = state.step + 1
             scalars = (learning_rate(config, state.step), *(1 / (1 - beta**number) for beta in config.betas))
