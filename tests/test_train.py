@@ -241,16 +241,39 @@ def test_cuda_is_refused_in_words_where_there_is_none():
         train.train(SPEC, CORPUS, Runtime(device="cuda"))
 
 
+EXPLODING = {"optimizer": "sgd", "lr": 1e3, "grad_clip": 0.0}
+LOST = {"lr": 1e3, "weight_decay": 0.0}  # AdamW: losses of hundreds, all finite
+
+
 def test_divergence_is_a_status():
-    run = train.train(changed(optimizer="sgd", lr=1e3, grad_clip=0.0), CORPUS)
+    run = train.train(changed(**EXPLODING), CORPUS)
     assert run.status == "diverged"
     assert "loss" in run.message
     assert math.isnan(run.loss)
     assert len(run.curve["train_loss"])
-    branches = train.train_branches(
-        [changed(optimizer="sgd", lr=1e3, grad_clip=0.0, tokens=n) for n in (6400, 12_800)], CORPUS
-    )
+    branches = train.train_branches([changed(**EXPLODING, tokens=n) for n in (6400, 12_800)], CORPUS)
     assert [b.status for b in branches] == ["diverged", "diverged"]
+
+
+@pytest.mark.parametrize("steps", [1, 40])
+def test_a_short_run_that_explodes_has_diverged(steps):
+    run = train.train(changed(**LOST, warmup_tokens=0, tokens=128 * steps), CORPUS)
+    assert run.status == "diverged"
+    assert "a uniform guess has 2.773" in run.message
+    assert math.isnan(run.loss)
+    assert not run.scores
+
+
+@pytest.mark.parametrize("fields", [EXPLODING, LOST])
+def test_a_run_that_has_diverged_does_so_again_from_its_checkpoint(tmp_path, fields):
+    def once():
+        return train.train(changed(**fields), CORPUS, checkpoint=tmp_path / "run.npz", checkpoint_seconds=0)
+
+    first = once()
+    assert first.status == "diverged"
+    for _ in range(3):
+        again = once()
+        assert (again.status, again.message) == (first.status, first.message)
 
 
 def test_bf16_is_close_to_fp32(reference):

@@ -389,7 +389,10 @@ class Loop:
         loss, se, scores = math.nan, math.nan, {}
         if not trouble:
             _, loss, se = self.score(state)
-            trouble = "" if math.isfinite(loss) else f"validation loss is {loss}"
+            uniform = math.log(spec.model.vocab_size)
+            if not loss <= uniform + 1:
+                trouble = f"validation loss {loss:.4g} at the end, a uniform guess has {uniform:.4g}"
+                loss = se = math.nan
         if not trouble:
             scores = tasks.score(state.theta, spec, self.corpus)
         tail = state.losses[-max(1, len(state.losses) // 10) :]
@@ -447,7 +450,7 @@ def train(
     saver = _Saver(path, spec, checkpoint_seconds) if path and ranks()[0] == 0 else None
     with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
         trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
-    if path and ranks()[0] == 0:
+    if path and ranks()[0] == 0 and not trouble:  # the next call would go on from a model that is lost
         save_state(path, state, spec)
     return loop.finish(state, spec, trouble)
 
