@@ -234,6 +234,21 @@ def test_what_the_corpus_cannot_give_is_said_in_one_line(fields, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("device", "gpu", "device='gpu': choose one of 'auto', 'cpu', 'cuda'"),
+        ("device", "cuda:0", "device='cuda:0'"),
+        ("precision", "fp16", "precision='fp16': choose one of 'auto', 'fp32', 'bf16'"),
+        ("precision", "bfloat16", "precision='bfloat16'"),
+        ("compile", "no", "compile='no': choose one of None, False, True"),
+    ],
+)
+def test_a_runtime_that_there_is_not_is_refused(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        Runtime(**{name: value})
+
+
 def test_cuda_is_refused_in_words_where_there_is_none():
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA GPU")

@@ -47,6 +47,12 @@ class Runtime:
     compile: bool | None = None  # None: when the run is long enough to pay for it
     together: int = 1  # models trained as one, see `ensemble`; set there
 
+    def __post_init__(self):
+        choices = {"device": ("auto", "cpu", "cuda"), "precision": ("auto", "fp32", "bf16")}
+        for name, allowed in (choices | {"compile": (None, False, True)}).items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: choose one of {', '.join(map(repr, allowed))}")
+
     def resolve(self, spec: RunSpec) -> "Runtime":
         """The same with every choice made for this machine and this run."""
         device = self.device
