@@ -1,6 +1,7 @@
 """One spec gives one run, bit for bit, whatever happens on the way."""
 
 import dataclasses
+import itertools
 import math
 import os
 import signal
@@ -333,6 +334,25 @@ def test_a_checkpoint_resumes_to_the_same_bits(tmp_path, reference, monkeypatch)
     assert same_bits(train.train(SPEC, CORPUS, checkpoint=path), reference), (
         "from the last state, nothing is left to do"
     )
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_run(tmp_path, reference):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(UserWarning, match="cannot write .*; training goes on without a checkpoint") as caught:
+        run = train.train(SPEC, CORPUS, checkpoint=tmp_path / "file" / "run.npz", checkpoint_seconds=0)
+    assert same_bits(run, reference)
+    assert len(caught) == 1
+
+
+def test_the_state_is_saved_when_it_is_due_and_once_at_the_end(tmp_path, monkeypatch):
+    """A clock that goes 1 s at each look; the losses are judged at steps 50 and 100 all the same."""
+    saved, judged, clock = [], [], itertools.count()
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(train, "save_state", lambda path, state, spec: saved.append((state.step, len(state.losses))))
+    monkeypatch.setattr(train, "diverged", lambda losses, spec: judged.append(len(losses)))
+    train.train(SPEC, CORPUS, checkpoint=tmp_path / "run.npz", checkpoint_seconds=30)
+    assert saved == [(30, 30), (60, 60), (90, 90), (100, 100)]
+    assert judged == [50, 100]
 
 
 CHILD = """

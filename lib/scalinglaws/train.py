@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -365,18 +366,21 @@ class Loop:
             pending.append(self.step(state.theta, state.m, state.v, x, y, *map(torch.tensor, scalars)))
             state.step = number
             scored = number * config.batch_tokens in config.eval_at
-            if len(pending) == CHECK_EVERY or number == until or scored:
+            # Where the losses are judged depends on the step alone, where the state is saved on the clock too.
+            judged = number % CHECK_EVERY == 0 or number == until or scored
+            due = save is not None and number < until and save.due()
+            if judged or due:
                 state.losses += torch.stack(pending).tolist()
                 pending.clear()
                 state.seconds += time.perf_counter() - began
-                if trouble := diverged(state.losses, self.spec):
+                if judged and (trouble := diverged(state.losses, self.spec)):
                     return trouble
                 if scored:
                     self.score(state)
                 if bar is not None:
                     bar.update(number * config.batch_tokens - bar.n)
                     bar.set_postfix_str(f"loss {state.losses[-1]:.3f}", refresh=False)
-                if save is not None:
+                if due:
                     save(state)
                 began = time.perf_counter()
         return ""
@@ -456,8 +460,8 @@ def train(
     saver = _Saver(path, spec, checkpoint_seconds) if path and ranks()[0] == 0 else None
     with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
         trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
-    if path and ranks()[0] == 0 and not trouble:  # the next call would go on from a model that is lost
-        save_state(path, state, spec)
+    if saver and not trouble:  # the next call would go on from a model that is lost
+        saver(state)
     return loop.finish(state, spec, trouble)
 
 
@@ -552,15 +556,23 @@ def load_state(path: Path, spec: RunSpec, device: str) -> State:
 
 
 class _Saver:
-    """Saves the state when its time has come."""
+    """Saves the state; where that fails the run is worth more than its checkpoint, so it goes on."""
 
     def __init__(self, path: Path, spec: RunSpec, seconds: float):
-        self.path, self.spec, self.seconds, self.last = path, spec, seconds, time.monotonic()
+        self.path, self.spec, self.seconds, self.last, self.failed = path, spec, seconds, time.monotonic(), False
+
+    def due(self) -> bool:
+        """Whether its time has come."""
+        return time.monotonic() - self.last >= self.seconds
 
     def __call__(self, state: State) -> None:
-        if time.monotonic() - self.last >= self.seconds:
+        try:
             save_state(self.path, state, self.spec)
-            self.last = time.monotonic()
+        except OSError as error:
+            if not self.failed:
+                warnings.warn(f"{error}; training goes on without a checkpoint", stacklevel=2)
+            self.failed = True
+        self.last = time.monotonic()
 
 
 def diverged(losses: list[float], spec: RunSpec) -> str:
