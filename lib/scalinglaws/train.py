@@ -380,7 +380,7 @@ class Loop:
                 if bar is not None:
                     bar.update(number * config.batch_tokens - bar.n)
                     bar.set_postfix_str(f"loss {state.losses[-1]:.3f}", refresh=False)
-                if due:
+                if save is not None and due:
                     save(state)
                 began = time.perf_counter()
         return ""
