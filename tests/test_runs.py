@@ -243,6 +243,51 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
         RunStore(tmp_path / "file").write(RUN)
 
 
+def test_a_folder_that_is_a_file_is_called_that(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    for path in ("file/a.json", "file/below/a.json"):
+        with pytest.raises(OSError, match=rf"cannot write .*{path}: .*{Path(path).parent} is no folder"):
+            runs.atomically(tmp_path / path, Path.touch)
+
+
+def test_drafts_of_the_dead_are_deleted_after_a_day(store):
+    """Those of a process that may still be writing are kept, and so are files that are no drafts."""
+    store.write(RUN)
+    (store.folder / ".notes").touch()
+    before = set(store.folder.iterdir())
+    for draft, days in (("old.npz", 1.1), ("young.npz", 0.9)):
+        path = store.folder / (runs._DRAFT + draft)
+        path.touch()
+        os.utime(path, (time.time() - 86_400 * days,) * 2)
+    os.utime(store.folder / ".notes", (0, 0))
+    store.write(RUN)
+    assert set(store.folder.iterdir()) - before == {store.folder / (runs._DRAFT + "young.npz")}
+    assert before <= set(store.folder.iterdir())
+
+
+def test_a_kill_leaves_a_draft_that_is_found(store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Path, "replace", lambda draft, path: seen.append(draft.name))
+    store.write(RUN)
+    assert all(name.startswith(runs._DRAFT) for name in seen)
+    assert len(seen) == 2
+
+
+def test_files_are_flushed_through_a_handle_that_may_write(store, monkeypatch):
+    """Windows refuses to flush any other."""
+    fcntl = pytest.importorskip("fcntl")
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda fd: modes.append(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE))
+    store.write(RUN)
+    assert modes == [os.O_RDWR, os.O_RDWR]
+
+
+def test_an_npy_is_no_npz(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    with pytest.raises(ValueError, match=r"a\.npy: one array, an \.npy, where an \.npz is needed"):
+        runs.loadz(tmp_path / "a.npy")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

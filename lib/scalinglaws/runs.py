@@ -5,11 +5,13 @@ piece or not at all; `table` reads them as a DataFrame with the columns of `COLU
 with a status: never a zero, never absent.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import tempfile
+import time
 import tokenize
 import zipfile
 import zlib
@@ -55,6 +57,8 @@ COLUMNS = {
 
 # Keys of `Run.provenance`: where and with what a run was made.
 PROVENANCE = ("commit", "versions", "device", "runtime", "fingerprint", "time")
+
+_DRAFT, _DRAFT_SECONDS = ".draft-", 86_400.0  # how unfinished files begin, and for how long they may be somebody's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,20 +306,31 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
     tmp = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        _clear_drafts(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_DRAFT}{path.stem}.", suffix=path.suffix)
         os.close(handle)
         tmp = Path(name)
         write(tmp)
-        with tmp.open("rb") as file:
+        with tmp.open("r+b") as file:  # Windows flushes what may be written only
             os.fsync(file.fileno())
         tmp.chmod(0o644)
         tmp.replace(path)
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or f"{error}; the disk may be full"  # numpy gives the number of bytes alone
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = f"{path.parent} is no folder"
         raise OSError(f"cannot write {path}: {reason}; free space or choose another folder") from error
     finally:
         if tmp is not None:
             tmp.unlink(missing_ok=True)
+
+
+def _clear_drafts(folder: Path) -> None:
+    """Delete what processes that were killed while they wrote have left; those that write now are younger."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _DRAFT_SECONDS:
+                draft.unlink()
 
 
 def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -335,7 +350,10 @@ def loadz(path: Path) -> dict[str, np.ndarray]:
     broken = (OSError, EOFError, KeyError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
     with path.open("rb") as file:
         try:
-            with np.load(file) as arrays:
+            arrays = np.load(file)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError(f"{path.name}: one array, an .npy, where an .npz is needed")
+            with arrays:
                 return dict(arrays)
         except broken as error:
             raise ValueError(f"{path.name}: {error}") from error
