@@ -163,6 +163,29 @@ def test_a_second_call_reads_the_cache_only(install, manifest):
     np.testing.assert_array_equal(second.val, first.val)
 
 
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:70], lambda b: b[:-9], lambda b: b"x" * len(b)])
+@pytest.mark.parametrize("suffix", ["-train.npy", "-val.npy", ".json"])
+def test_a_damaged_file_of_the_cache_is_made_anew(manifest, cache, suffix, damage):
+    first = corpus.pystack(manifest=manifest)
+    [path] = cache.glob(f"*{suffix}")
+    whole, train = path.read_bytes(), first.train.copy()
+    path.unlink()
+    path.write_bytes(damage(whole))
+    again = corpus.pystack(manifest=manifest)
+    assert path.read_bytes() == whole
+    np.testing.assert_array_equal(again.train, train)
+
+
+def test_a_cache_on_a_full_disk_is_said_in_words(cache, monkeypatch):
+    def full(file, arr):
+        raise OSError("1000 requested and 12 written")  # what numpy says, without a reason
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match=r"cannot write .*-train\.npy: 1000 requested.*the disk may be full; free space"):
+        corpus.markov(SMALL, n_tokens=1000)
+    assert not list(cache.glob("**/*.npy"))
+
+
 def test_killed_while_writing_leaves_nothing(cache):
     def save(file):
         file.write(b"half")

@@ -13,6 +13,7 @@ files
     UTF-8 text of your own.
 """
 
+import contextlib
 import dataclasses
 import functools
 import glob
@@ -24,7 +25,7 @@ import lzma
 import math
 import os
 import sys
-import uuid
+import tokenize
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from scipy.special import entr
 from tqdm import tqdm
 
 from scalinglaws.config import DataConfig
+from scalinglaws.runs import atomically
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -166,9 +168,11 @@ def pystack(vocab: str = "ascii", *, manifest: Path = MANIFEST) -> Corpus:
     expected = json.loads(manifest.read_text())
     names = list(expected["packages"])
     note = cache_folder() / f"pystack-{_installation(names)}.json"
-    if not note.is_file():
-        _write(note, lambda file: file.write(json.dumps(inventory(names)).encode()))
-    found = json.loads(note.read_text())
+    try:
+        found = json.loads(note.read_text())
+    except (OSError, ValueError):  # absent or damaged
+        found = inventory(names)
+        _write(note, lambda file: file.write(json.dumps(found).encode()))
     if not found["files"]:
         raise ValueError(f"corpus='pystack': none of {', '.join(names)} is installed; pip install -r requirements.txt")
     return _reported(
@@ -567,24 +571,23 @@ def cache_folder() -> Path:
 
 
 def _cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    """Train and validation arrays, mapped from the cache; built first if they are not there."""
+    """Train and validation arrays, mapped from the cache; built first if they are absent or damaged."""
     train, val = (cache_folder() / f"{stem}-{part}.npy" for part in ("train", "val"))
-    if not (train.is_file() and val.is_file()):
-        for path, tokens in zip((train, val), build(), strict=True):
-            _write(path, functools.partial(np.save, arr=tokens))
+    with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, tokenize.TokenError):
+        return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
+    for path, tokens in zip((train, val), build(), strict=True):
+        _write(path, functools.partial(np.save, arr=tokens))
     return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
 
 
 def _write(path: Path, save: Callable) -> None:
-    """Write a file under another name and rename it, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    """Let ``save`` fill a file, in one piece or not at all."""
+
+    def fill(draft: Path) -> None:
         with draft.open("wb") as file:
             save(file)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+
+    atomically(path, fill)
 
 
 def _codec(vocab: str) -> "_Bytes | _Subwords":
