@@ -214,6 +214,15 @@ def test_what_is_stored_is_not_trained_again(monkeypatch):
     pd.testing.assert_frame_equal(table[:2], first)
 
 
+def test_a_complete_store_is_read_without_writing():
+    specs = short()
+    first = quiet(specs)
+    (Path("store") / ".lock").unlink()
+    files = {path: path.stat().st_mtime_ns for path in (Path("store"), *Path("store").iterdir())}
+    assert alike(quiet(specs), first)
+    assert {path: path.stat().st_mtime_ns for path in (Path("store"), *Path("store").iterdir())} == files
+
+
 def test_the_callers_threads_are_left_alone():
     before = torch.get_num_threads()
     try:

@@ -463,13 +463,15 @@ def run(
     from scalinglaws import runs
 
     specs, store = list(dict.fromkeys(specs)), _store(store)
-    probe = store.folder / ".writable"  # what cannot be stored is better known before training than after
-    runs.atomically(probe, Path.touch)
-    probe.unlink(missing_ok=True)
     engine = engine or _Here()
     _unpack_all(store)
     todo = _unfinished(store, specs)
-    if todo and isinstance(engine, _Here | Processes):
+    if not todo:
+        return runs.table(store.read(spec) for spec in specs)  # of a store that may be read-only
+    probe = store.folder / ".writable"  # what cannot be stored is better known before training than after
+    runs.atomically(probe, Path.touch)
+    probe.unlink(missing_ok=True)
+    if isinstance(engine, _Here | Processes):
         _check_this_machine(todo, runtime)
     at_once = at_once or getattr(engine, "workers", AT_ONCE)
     cost = work(todo)
