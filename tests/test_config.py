@@ -62,6 +62,7 @@ def spec(**changes) -> RunSpec:
         ({"betas": (0.9, 1.0)}, ["betas=1", "top excluded"]),
         ({"corpus": "wikipedia"}, ["corpus='wikipedia'", "'pystack'"]),
         ({"corpus": "files"}, ["corpus='files'", "path"]),
+        ({"corpus": "files", "path": ""}, ["corpus='files'", "path=''", "give a path"]),
         ({"unique_tokens": 0}, ["unique_tokens=0", "at least 1"]),
         ({"unique_from": "everywhere"}, ["unique_from='everywhere' without unique_tokens", "say how many"]),
         ({"unique_from": "end", "unique_tokens": 1000}, ["unique_from='end'", "'everywhere'"]),

@@ -223,7 +223,7 @@ def test_every_token_is_a_target_once_per_epoch():
     [
         ({"eval_tokens": 10**6}, ["eval_tokens=1000000", "20000 tokens"]),
         ({"unique_tokens": 10**6}, ["unique_tokens=1000000", "20000 training tokens"]),
-        ({"unique_tokens": 10}, ["10 training tokens", "sequence of 17"]),
+        ({"unique_tokens": 10}, ["10 training tokens", "sequence of 17: raise unique_tokens or take"]),
         ({"vocab_size": 8}, ["vocab_size=8", "16 symbols", "set vocab_size=16"]),
     ],
 )
@@ -248,6 +248,12 @@ def test_what_the_corpus_cannot_give_is_said_in_one_line(fields, words):
 def test_a_runtime_that_there_is_not_is_refused(name, value, words):
     with pytest.raises(ValueError, match=words):
         Runtime(**{name: value})
+
+
+def test_texts_without_a_sequence_are_too_short():
+    for part in ("train", "val"):
+        with pytest.raises(ValueError, match=r"16 .* tokens hold no sequence of 17: take a longer text"):
+            train.train(SPEC, replace(CORPUS, **{part: text(n=16)}))
 
 
 def test_cuda_is_refused_in_words_where_there_is_none():
@@ -312,6 +318,17 @@ def test_provenance_is_complete(reference):
     assert "torch" in reference.provenance["versions"]
     assert reference.provenance["fingerprint"] == "steps"
     assert reference.seconds > 0
+
+
+@pytest.mark.parametrize("folder", ["lib/scalinglaws", ".venv/lib/python3.11/site-packages/scalinglaws"])
+def test_the_commit_is_that_of_a_checkout_of_this_project(tmp_path, monkeypatch, folder):
+    """Not that of another project which has it installed in a folder of its own."""
+    (tmp_path / folder).mkdir(parents=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(train, "__file__", str(tmp_path / folder / "train.py"))
+    assert len(train._commit.__wrapped__()) == (12 if folder == "lib/scalinglaws" else 0)
 
 
 def test_a_checkpoint_resumes_to_the_same_bits(tmp_path, reference, monkeypatch):
@@ -391,6 +408,9 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     train.save_state(path, loop.start(), SPEC)
     with pytest.raises(ValueError, match=rf"belongs to run {SPEC.hash}"):
         train.load_state(path, changed(seed=9), "cpu")
+    np.save(tmp_path / "run.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"damaged \(run\.npy: one array"):
+        train.load_state(tmp_path / "run.npy", SPEC, "cpu")
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"damaged.*delete it"):
         train.load_state(path, SPEC, "cpu")

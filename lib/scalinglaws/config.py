@@ -94,7 +94,7 @@ class DataConfig:
     def __post_init__(self):
         _settle(self)
         _one_of("corpus", self.corpus, ("pystack", "markov", "files"))
-        if (self.corpus == "files") != (self.path is not None):
+        if (self.corpus == "files") != (self.path is not None) or self.path == "":
             raise ValueError(f"corpus={self.corpus!r} with path={self.path!r}: give a path with corpus='files' only")
         if self.unique_tokens is not None:
             _whole("unique_tokens", self.unique_tokens, at_least=1)

@@ -161,7 +161,8 @@ class Batches:
             )
         self.n = (unique - 1) // self.seq_len
         if self.n < 1:
-            raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: take a longer text")
+            mend = "raise unique_tokens or " * bool(spec.data.unique_tokens) + "take a longer text"
+            raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: {mend}")
         self.device = device
         drawn = spec.data.unique_from == "everywhere"
         self.sequences = _drawn((len(corpus.train) - 1) // self.seq_len, self.n) if drawn else np.arange(self.n)
@@ -324,6 +325,8 @@ def _eval_starts(spec: RunSpec, text: np.ndarray) -> np.ndarray:
     """Where the sequences of the validation sample begin."""
     seq_len, wanted = spec.model.seq_len, spec.train.eval_tokens // spec.model.seq_len
     room = (len(text) - 1) // seq_len
+    if not room:
+        raise ValueError(f"{len(text)} validation tokens hold no sequence of {seq_len + 1}: take a longer text")
     if not 0 < wanted <= room:
         raise ValueError(
             f"eval_tokens={spec.train.eval_tokens} with a validation text of {len(text)} tokens: "
@@ -598,6 +601,8 @@ def _thin(losses: np.ndarray, batch_tokens: int, points: int = 256) -> tuple[np.
 @lru_cache(maxsize=1)
 def _commit() -> str:
     """Commit of the source tree, with '+' when it has changes; '' outside a checkout."""
+    if _git("rev-parse", "--show-prefix") != "lib/scalinglaws/":  # installed inside another project's repository
+        return ""
     head = _git("rev-parse", "--short=12", "HEAD")
     return head + "+" if head and _git("status", "--porcelain", "--", ".") else head
 
