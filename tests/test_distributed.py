@@ -80,3 +80,17 @@ def test_outside_of_torchrun_there_is_one_process(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     with train.process_group() as ranks:
         assert ranks == train.ranks() == (0, 1)
+
+
+@pytest.mark.parametrize(("device", "used"), [("cpu", ["gloo"]), ("auto", [1, "nccl"]), ("cuda", [1, "nccl"])])
+def test_the_device_that_was_asked_for_chooses_how_processes_talk(monkeypatch, device, used):
+    """On a machine with GPUs, as far as this process can tell."""
+    seen = []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", seen.append)
+    monkeypatch.setattr(train.dist, "init_process_group", seen.append)
+    monkeypatch.setattr(train.dist, "destroy_process_group", lambda: None)
+    with train.process_group(device):
+        assert seen == used

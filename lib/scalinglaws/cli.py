@@ -142,7 +142,7 @@ def _new_run(spec: RunSpec, args: argparse.Namespace) -> "tuple[Run, int]":
         _say(warning.message)
     checkpoint = _checkpoint(spec, args)
     try:
-        with train.process_group() as (rank, _):
+        with train.process_group(args.device) as (rank, _):
             run = train.train(
                 spec,
                 corpus,

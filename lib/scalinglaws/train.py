@@ -93,16 +93,16 @@ def ranks() -> tuple[int, int]:
 
 
 @contextmanager
-def process_group() -> Iterator[tuple[int, int]]:
+def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
     """Join the processes that torchrun started, if it started this one; yields `ranks`.
 
     Each then takes its share of the sequences of every batch, and their gradients are averaged. Batches, updates,
-    evaluations and results are those of one process, up to rounding.
+    evaluations and results are those of one process, up to rounding. ``device`` is that of `Runtime`.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield ranks()
         return
-    cuda = torch.cuda.is_available()
+    cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if cuda else "gloo")
