@@ -122,6 +122,14 @@ def test_an_lstm_is_torchs_lstm():
     assert torch.allclose(logits_of(theta, tokens, config), expected, atol=1e-5)
 
 
+def test_torchs_lstm_is_told_to_train(monkeypatch):
+    """On CUDA it has no gradient otherwise; here it makes no difference."""
+    config, said, real = VARIANTS["lstm"], [], torch.lstm
+    monkeypatch.setattr(torch, "lstm", lambda *args: said.append(args[6]) or real(*args))
+    logits_of(filled(config), some_tokens(config), config)
+    assert said == [True] * config.n_layer
+
+
 def test_fused_attention_equals_its_parts():
     config = replace(SMALL, seq_len=300)
     theta, tokens, fused = filled(config), some_tokens(config), model.tables(config)

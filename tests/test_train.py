@@ -418,8 +418,9 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
 
 
 @pytest.mark.gpu
-def test_cuda_agrees_with_the_cpu(reference):
+@pytest.mark.parametrize("spec", [SPEC, changed(**LSTM)], ids=["transformer", "lstm"])
+def test_cuda_agrees_with_the_cpu(spec):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU")
-    run = train.train(SPEC, CORPUS, Runtime(device="cuda", precision="fp32"))
-    assert run.loss == pytest.approx(reference.loss, abs=2e-3)
+    runs = (train.train(spec, CORPUS, Runtime(device=device, precision="fp32")) for device in ("cuda", "cpu"))
+    assert next(runs).loss == pytest.approx(next(runs).loss, abs=2e-3)

@@ -136,7 +136,10 @@ def _lstm(x: Tensor, to_gates: Tensor, back: Tensor, seq_len: int) -> Tensor:
         zeros, forget = x.new_zeros(1, len(x) // seq_len, d), x.new_zeros(4, d)
         forget[1] = 1.0
         cells = (to_gates.T.contiguous(), back.T.contiguous(), forget.flatten(), x.new_zeros(4 * d))
-        out, _, _ = torch.lstm(x.view(-1, seq_len, d), (zeros, zeros), cells, True, 1, 0.0, False, False, True)
+        has_biases, n_layers, dropout, bidirectional, batch_first = True, 1, 0.0, False, True
+        train = True  # cuDNN has no gradient without it; on a CPU it acts on dropout alone
+        how = (has_biases, n_layers, dropout, train, bidirectional, batch_first)
+        out, _, _ = torch.lstm(x.view(-1, seq_len, d), (zeros, zeros), cells, *how)
         return out.reshape(-1, d)
     gates = (x @ to_gates).unflatten(-2, (-1, seq_len))  # K... B T 4d
     h = c = gates.new_zeros(*gates.shape[:-2], d)  # K... B d
