@@ -87,6 +87,14 @@ def test_compiled_equals_eager():
             assert a.loss == pytest.approx(b.loss, abs=tolerance)  # bf16 has 8 bits: each step errs by 0.4%
 
 
+def test_each_stack_compiles_for_itself(monkeypatch):
+    names = []
+    monkeypatch.setattr(train, "compiled", lambda f: names.append(f.__name__) or f)
+    ensemble.make_step([SPEC, changed(seed=1)], replace(EAGER, compile=True))
+    train.make_step(SPEC, replace(EAGER, compile=True))
+    assert len(names) == 3
+
+
 def test_groups_hold_what_can_be_stacked():
     alone = [changed(dropout=0.1), changed(dropout=0.1, seed=4), changed(**LSTM), changed(**LSTM, seed=4)]
     other_shapes = [changed(d_model=64), changed(n_layer=2), changed(batch_tokens=256), changed(tokens=25_600, lr=1e-3)]

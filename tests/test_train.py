@@ -417,6 +417,16 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     assert to_json(SPEC)  # the spec itself is untouched
 
 
+def test_the_ninth_compilation_of_a_process_is_one(monkeypatch):
+    graphs, real = [], torch.compile
+    count = lambda graph, _: graphs.append(graph) or graph.forward  # noqa: E731
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=count, **options))
+    lengths = range(2, 12)
+    for n in lengths:
+        assert len(train.compiled(lambda x: 2 * x)(torch.ones(n))) == n
+    assert len(graphs) == len(lengths)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("spec", [SPEC, changed(**LSTM)], ids=["transformer", "lstm"])
 def test_cuda_agrees_with_the_cpu(spec):

@@ -216,7 +216,7 @@ def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tenso
         gradient = _plain_gradient(losses_summed)
     update = single.make_update(config, *(_factors(specs, name, runtime.device) for name in ("lr", "decay")))
     if runtime.compile:  # in two parts: the norms of several gradients stop the compiler of torch 2.13
-        gradient, update = torch.compile(gradient, dynamic=False), torch.compile(update, dynamic=False)
+        gradient, update = single.compiled(gradient), single.compiled(update)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
         g, (_, losses) = gradient(theta, x, y)

@@ -240,7 +240,21 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
         update(theta, m, v, g, clip_factor(g, config), lr, correct1, correct2)
         return loss
 
-    return torch.compile(step, dynamic=False) if runtime.compile else step
+    return compiled(step) if runtime.compile else step
+
+
+def compiled(f: Callable) -> Callable:
+    """``f``, compiled for the shapes of its first call.
+
+    torch files what it compiled under the code object, and the ninth shape of one would run eagerly, in silence. So
+    this has a code object of its own, and what cannot be compiled raises.
+    """
+
+    def own(*args):
+        return f(*args)
+
+    own.__code__ = own.__code__.replace()
+    return torch.compile(own, dynamic=False, fullgraph=True)
 
 
 def average(g: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
