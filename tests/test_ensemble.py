@@ -135,6 +135,12 @@ def test_each_lane_reads_its_own_order():
         assert np.array_equal(y[lane], expected[1])
 
 
+def test_the_text_is_on_the_device_once():
+    stack = ensemble.Stack(MIXED, CORPUS, EAGER)
+    assert sum("text" in vars(loop.batches) for loop in stack.loops) == 1
+    assert len(stack.text) == len(CORPUS.train)
+
+
 def test_the_choice_comes_with_its_reason():
     short = ensemble.reason(MIXED)
     assert short.startswith("8 together (up to 8 gain at 128 tokens a step), eager (about 0 s on one core;")

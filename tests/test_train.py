@@ -417,6 +417,15 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     assert to_json(SPEC)  # the spec itself is untouched
 
 
+@pytest.mark.parametrize(("stored", "uploaded"), [(np.uint8, torch.uint8), (np.uint16, torch.int32)])
+def test_the_text_takes_little_room_on_a_device(stored, uploaded):
+    corpus = replace(CORPUS, train=CORPUS.train.astype(stored))
+    assert train.Batches(corpus, SPEC, "meta").text.dtype == uploaded
+    text = torch.as_tensor(train.Batches(corpus, SPEC, "cpu").text.astype(np.dtype(str(uploaded).split(".")[1])))
+    starts = np.arange(5) * 16
+    assert torch.equal(train.cut(text, starts, 16)[1], train.cut(CORPUS.train, starts, 16)[1])
+
+
 def test_the_ninth_compilation_of_a_process_is_one(monkeypatch):
     graphs, real = [], torch.compile
     count = lambda graph, _: graphs.append(graph) or graph.forward  # noqa: E731

@@ -156,7 +156,7 @@ class Stack:
     def __init__(self, specs: Sequence[RunSpec], corpus: Corpus, runtime: Runtime):
         self.runtime = dataclasses.replace(runtime, together=len(specs)).resolve(specs[0])
         self.loops = [Loop(spec, corpus, self.runtime) for spec in specs]
-        self.text = max((loop.batches.text for loop in self.loops), key=len)
+        self.text = max((loop.batches for loop in self.loops), key=lambda batches: len(batches.array)).text
         self.step = make_step(specs, self.runtime)
 
     def start(self) -> Stacked:

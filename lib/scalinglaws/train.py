@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -166,9 +166,16 @@ class Batches:
         self.device = device
         drawn = spec.data.unique_from == "everywhere"
         self.sequences = _drawn((len(corpus.train) - 1) // self.seq_len, self.n) if drawn else np.arange(self.n)
-        text = corpus.train if drawn else corpus.train[:unique]
-        self.text = text if device == "cpu" else torch.as_tensor(np.array(text, dtype=np.int32), device=device)
+        self.array = corpus.train if drawn else corpus.train[:unique]
         self.order = lru_cache(maxsize=2)(self._order)
+
+    @cached_property
+    def text(self) -> np.ndarray | Tensor:
+        """The text on the device, put there when first asked for: models of one stack need one copy."""
+        if self.device == "cpu":
+            return self.array
+        dtype = np.uint8 if self.array.dtype == np.uint8 else np.int32  # torch can index few tensors of uint16
+        return torch.as_tensor(self.array.astype(dtype), device=self.device)
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(self.n)
