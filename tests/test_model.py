@@ -139,6 +139,15 @@ def test_fused_attention_equals_its_parts():
     assert torch.allclose(a, b, atol=1e-4)
 
 
+def test_many_models_at_once_use_fused_attention_too():
+    config = replace(SMALL, seq_len=300)
+    thetas = torch.stack([filled(config, seed) for seed in range(2)])
+    tokens = torch.stack([some_tokens(config, seed=seed) for seed in range(2)])
+    together = loss_of(thetas, tokens, tokens, config)
+    for one, theta, x in zip(together, thetas, tokens, strict=True):
+        assert torch.equal(one, loss_of(theta, x, x, config))  # the slow path rounds otherwise
+
+
 def test_both_forms_of_the_loss_agree():
     logits = 30 * torch.randn(64, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     targets = torch.arange(64) % 50
