@@ -138,6 +138,22 @@ def test_measuring_does_not_disturb_the_training():
     assert table["loss"].tolist()[::2] == run.curve["eval_loss"].tolist()
 
 
+def test_single_sequences_are_those_of_the_training(monkeypatch):
+    spec = changed(unique_tokens=1601, unique_from="everywhere")
+    starts, real = [], train.cut
+    monkeypatch.setattr(train, "cut", lambda text, part, n: starts.append(part) or real(text, part, n))
+    noise.measure(spec, CORPUS, at=(512,), sequences=32, runtime=PLAIN)
+    single = np.concatenate([part for part in starts if len(part) == 2])  # of a group
+    assert len(single) == 32
+    assert np.isin(single, 16 * train.Batches(CORPUS, spec, "cpu").sequences).all()
+
+
+def test_one_estimate_has_no_standard_error():
+    found = noise.average([2.0], [6.0])
+    assert found.noise_scale == 3.0
+    assert math.isnan(found.noise_scale_se)
+
+
 def test_a_leading_axis_gives_gradients_of_the_other_family():
     spec = replace(
         SPEC,

@@ -112,8 +112,7 @@ def from_samples(totals: np.ndarray, totals_sq: np.ndarray, n: Sequence[int], *,
 def _estimate(parts: np.ndarray, without_one: np.ndarray) -> NoiseScale:
     """The ratio of the parts (2,), with the jackknife's standard error from the parts (2, n) without each group."""
     n, positive = without_one.shape[1], parts[0] > 0 and bool((without_one[0] > 0).all())
-    ratios = without_one[1] / without_one[0]
-    se = math.sqrt((n - 1) * ratios.var()) if n > 1 and positive else math.nan
+    se = math.sqrt((n - 1) * (without_one[1] / without_one[0]).var()) if n > 1 and positive else math.nan
     grad_sq, trace = parts.tolist()
     ratio = trace / grad_sq if grad_sq > 0 else math.nan
     return NoiseScale(grad_sq=grad_sq, trace=trace, noise_scale=ratio, noise_scale_se=se)
@@ -181,7 +180,7 @@ def measure(
         if trouble:
             raise ValueError(f"at={tokens}: {trouble}; lower lr or measure earlier")
         parts = two_batches(*np.transpose(squares), small_tokens=small * seq_len, big_tokens=per_step * seq_len)
-        starts = rng.integers(loop.batches.n, size=(GROUPS, sequences // GROUPS)) * seq_len
+        starts = loop.batches.sequences[rng.integers(loop.batches.n, size=(GROUPS, sequences // GROUPS))] * seq_len
         groups = [_sums(state.theta, *train.cut(loop.batches.text, part, seq_len), spec) for part in starts]
         totals, totals_sq = map(np.array, zip(*groups, strict=True))
         sizes = [sequences // GROUPS] * GROUPS
