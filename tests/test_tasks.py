@@ -270,8 +270,9 @@ def test_the_best_success_is_that_of_all_continuations():
         assert tasks.best_exact(small, k) == pytest.approx(total, rel=1e-12)
 
 
-def test_the_true_law_scores_its_best(symbols, source, monkeypatch):
-    law = torch.from_numpy(source.transition).float().log()
+@pytest.mark.parametrize("further", [0, 7], ids=["same vocabulary", "larger vocabulary"])
+def test_the_true_law_scores_its_best(further, symbols, source, monkeypatch):
+    law = torch.nn.functional.pad(torch.from_numpy(source.transition).float().log(), (0, further), value=-math.inf)
 
     def forward(theta, x, config, at):
         before = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)

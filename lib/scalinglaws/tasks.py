@@ -159,7 +159,7 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
     guess = log_p.argmax(-1)
     scores = {
         "loss": -log_p.gather(-1, actual[..., None]).mean(),
-        "excess": -torch.einsum("nmv,nmv->nm", law, log_p).mean() - entropy,
+        "excess": -torch.einsum("nmv,nmv->nm", law, log_p[..., : law.shape[-1]]).mean() - entropy,
     }
     for name, short, right in (
         ("accuracy", "exact", guess == actual),
