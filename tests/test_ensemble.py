@@ -119,11 +119,15 @@ def test_a_stack_of_one_is_the_plain_trainer():
     assert "together" not in run.provenance["runtime"]
 
 
-def test_big_batches_do_not_need_company():
-    assert ensemble.pays_off(changed(batch_tokens=12_800)) == (
-        ensemble.TOGETHER_CUDA if torch.cuda.is_available() else 1
-    )
-    assert ensemble.pays_off(SPEC) > 1
+@pytest.mark.parametrize("here", [True, False])
+def test_how_many_pay_off_is_the_devices_affair(here, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here)
+    cpu, cuda = ensemble.TOGETHER_CPU, ensemble.TOGETHER_CUDA
+    sizes = [ensemble.pays_off(SPEC, Runtime(device=device)) for device in ("cpu", "cuda", "auto")]
+    assert sizes == [cpu, cuda, cuda if here else cpu]
+    assert ensemble.pays_off(changed(batch_tokens=12_800), EAGER) == 1, "big batches do not need company"
+    many = [changed(seed=seed) for seed in range(12)]
+    assert [len(group) for group in ensemble.groups(many, EAGER)] == [8, 4]
 
 
 def test_each_lane_reads_its_own_order():

@@ -185,8 +185,28 @@ def test_parts_are_disjoint_and_balanced():
     assert sorted(s.hash for part in parts for s in part) == sorted(s.hash for s in specs)
     costs = [sum(sweep.work(part).values()) for part in parts]
     assert max(costs) < 2 * min(costs)
-    with pytest.raises(ValueError, match="part 3/3: count the parts from 0 to 2"):
-        sweep.part(specs, 3, 3)
+    for index, of, words in ((3, 3, "part 3/3: count the parts from 0 to 2"), (0, 0, "part 0/0: make at least one")):
+        with pytest.raises(ValueError, match=words):
+            sweep.part(specs, index, of)
+
+
+@pytest.mark.parametrize("of", [2, 7, 40])
+def test_parts_are_the_same_with_a_gpu_and_without(of, monkeypatch):
+    specs = short(seeds=range(20), widths=(8, 16), lengths=(640, 1280))
+    parts = []
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        parts.append([sweep.part(specs, i, of) for i in range(of)])
+    assert parts[0] == parts[1]
+    assert all(parts[0]), "as many trunks as shares: none is empty"
+    assert sorted(s.hash for part in parts[0] for s in part) == sorted(s.hash for s in specs)
+
+
+def test_a_sweep_groups_for_its_runtime(monkeypatch):
+    seen, real = [], ensemble.groups
+    monkeypatch.setattr(ensemble, "groups", lambda specs, runtime: seen.append(runtime.device) or real(specs, runtime))
+    sweep.run(short(), "store", runtime=train.Runtime(device="cpu"), progress=False)
+    assert seen == ["cpu"]
 
 
 # The loop.

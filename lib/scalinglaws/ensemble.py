@@ -29,41 +29,53 @@ TOGETHER_CUDA = 64  # assumed, not measured
 BATCH_TOKENS_CPU = 8192  # of all models; beyond that a step has work enough without company
 
 
-def groups(specs: Iterable[RunSpec], *, most: int | None = None) -> list[list[RunSpec]]:
+def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | None = None) -> list[list[RunSpec]]:
     """The specs in groups for `train`, the costliest group first.
 
-    ``most`` models at a time; by default as many as pay off on this machine. Runs with dropout stay alone, since their
-    masks come from one stream of random numbers, and so do LSTMs, since torch's fused layer knows one model.
+    ``most`` models at a time; by default as many as pay off on the runtime's device. Runs with dropout stay alone,
+    since their masks come from one stream of random numbers, and so do LSTMs, since torch's fused layer knows one model.
     """
     shapes: dict[tuple, list[list[RunSpec]]] = {}
-    for trunk in _trunks(specs):
+    for trunk in by_trunk(specs):
         lengths = tuple(spec.train.tokens for spec in trunk)
         shapes.setdefault((_shape(trunk[-1]), lengths), []).append(trunk)
     out = []
     for (shape, _), trunks in shapes.items():
-        k = most or pays_off(shape)
+        k = most or pays_off(shape, runtime)
         out += [[spec for trunk in trunks[i : i + k] for spec in trunk] for i in range(0, len(trunks), k)]
     return sorted(out, key=lambda group: -sum(counting.flops(spec.model, spec.train.tokens) for spec in group))
 
 
-def pays_off(spec: RunSpec) -> int:
+def by_trunk(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
+    """Specs that share a trunk, by length; each of the others by itself."""
+    found: dict[RunSpec, list[RunSpec]] = {}
+    for spec in dict.fromkeys(specs):
+        shares = spec.train.schedule == "wsd" and not spec.train.eval_at
+        config = spec.train
+        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
+        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
+        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
+    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
+
+
+def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
     """How many models like this one to train together."""
     if _alone(spec):
         return 1
-    if torch.cuda.is_available():
+    if runtime.device == "cuda" or (runtime.device == "auto" and torch.cuda.is_available()):
         return TOGETHER_CUDA
     return max(1, min(TOGETHER_CPU, BATCH_TOKENS_CPU // spec.train.batch_tokens))
 
 
 def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
     """How `train` would run a group, and why, in one line."""
-    longest, k = max(specs, key=lambda spec: spec.train.tokens), len(_trunks(specs))
+    longest, k = max(specs, key=lambda spec: spec.train.tokens), len(by_trunk(specs))
     chosen = dataclasses.replace(runtime, together=k).resolve(longest)
     seconds, worth = chosen.eager_seconds(longest), single.compile_pays_from(longest)
     if _alone(longest):
         why = "dropout draws from one stream" if longest.model.dropout else "torch's LSTM knows one model"
     else:
-        why = f"up to {pays_off(longest)} gain at {longest.train.batch_tokens} tokens a step"
+        why = f"up to {pays_off(longest, runtime)} gain at {longest.train.batch_tokens} tokens a step"
     return (
         f"{k} together ({why}), {'compiled' if chosen.compile else 'eager'} (about {seconds:,.0f} s on one core; "
         f"compilation pays from {worth:.0f} s on)"
@@ -96,7 +108,7 @@ def train(
     ValueError
         When the specs are not of one shape.
     """
-    trunks = _trunks(specs)
+    trunks = by_trunk(specs)
     lengths = {tuple(spec.train.tokens for spec in trunk) for trunk in trunks}
     if len({_shape(trunk[-1]) for trunk in trunks}) != 1 or len(lengths) != 1:
         raise ValueError("the specs are not of one shape and length: group them with ensemble.groups")
@@ -253,18 +265,6 @@ def _factors(specs: Sequence[RunSpec], name, device: str) -> Tensor:
     """`train.spread` of K models: (K, P), or (P,) where all agree."""
     rows = torch.stack([single.spread(spec, name) for spec in specs]).to(device)
     return rows[0] if (rows == rows[0]).all() else rows
-
-
-def _trunks(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
-    """Specs that share a trunk, by length; each of the others by itself."""
-    found: dict[RunSpec, list[RunSpec]] = {}
-    for spec in dict.fromkeys(specs):
-        shares = spec.train.schedule == "wsd" and not spec.train.eval_at
-        config = spec.train
-        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
-        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
-        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
-    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
 
 
 def _whole(specs: Sequence[RunSpec]) -> DataConfig:

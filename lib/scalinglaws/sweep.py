@@ -300,15 +300,20 @@ def _rates(store: "RunStore", specs: Sequence[RunSpec]):
 
 
 def part(specs: Iterable[RunSpec], index: int, of: int) -> list[RunSpec]:
-    """Share ``index`` (from 0) of ``of`` nearly equal shares, for workers that share nothing; groups stay whole."""
+    """Share ``index`` (from 0) of ``of`` nearly equal shares, for workers that share nothing; trunks stay whole.
+
+    The shares are the same on every machine, and none is empty where there are as many trunks.
+    """
     from scalinglaws import ensemble
 
     if not 0 <= index < of:
-        raise ValueError(f"part {index}/{of}: count the parts from 0 to {of - 1}")
+        how = f"count the parts from 0 to {of - 1}" if of > 0 else "make at least one part, 0/1"
+        raise ValueError(f"part {index}/{of}: {how}")
     specs = list(dict.fromkeys(specs))
     cost = work(specs)
+    most = max(1, min(ensemble.TOGETHER_CPU, len(ensemble.by_trunk(specs)) // of))
     shares: list[list[RunSpec]] = [[] for _ in range(of)]
-    for group in ensemble.groups(specs):  # the costliest first
+    for group in ensemble.groups(specs, most=most):  # the costliest first
         min(shares, key=lambda share: sum(cost[s] for s in share)).extend(group)
     return shares[index]
 
@@ -507,7 +512,7 @@ class _Loop:
         while specs:
             finished = set()
             try:
-                for spec in self._pass(ensemble.groups(specs)):
+                for spec in self._pass(ensemble.groups(specs, self.options[0] or ensemble.AUTO)):
                     finished.add(spec)
                     self.left = len(specs) - len(finished)
                     yield spec
