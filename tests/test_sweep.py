@@ -1,6 +1,7 @@
 """A sweep trains what is missing, whatever is killed, full or at work on it at the same time."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -396,6 +397,38 @@ def test_a_run_that_another_process_has_is_left_to_it_until_it_dies(monkeypatch)
         other.kill()
         assert (table.result(timeout=60)["status"] == "ok").all()
     other.communicate()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_once_and_used(code, monkeypatch):
+    def refuse(*_):
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.warns(UserWarning, match=r"\.lock: no locks on this file system \(no locks\); give each") as said:
+        table = quiet(short(widths=(8, 16)))
+    assert len(said) == 1
+    assert (table["status"] == "ok").all()
+
+
+def test_another_fault_of_locks_is_raised(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(OSError, match="broken; 0 of 1 runs are stored"):
+        quiet(short())
+
+
+def test_drafts_of_the_killed_go_and_those_of_the_living_stay():
+    old, new = Path("store", ".tmp-old"), Path("store", ".tmp-new")
+    for draft in (old, new):
+        (draft / "job").mkdir(parents=True)
+        (draft / "job" / "half.json").touch()
+    day_before = time.time() - sweep.DRAFT_SECONDS - 60
+    os.utime(old, (day_before, day_before))
+    quiet(short())
+    assert [path.name for path in Path("store").glob(".tmp-*")] == [new.name]
 
 
 def test_two_commands_at_once_share_the_work():

@@ -33,7 +33,7 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
     """The specs in groups for `train`, the costliest group first.
 
     ``most`` models at a time; by default as many as pay off on the runtime's device. Runs with dropout stay alone,
-    since their masks come from one stream of random numbers, and so do LSTMs, since torch's fused layer knows one model.
+    since their masks come from one stream of random numbers, and so do LSTMs, since torch's layer knows one model.
     """
     shapes: dict[tuple, list[list[RunSpec]]] = {}
     for trunk in by_trunk(specs):

@@ -7,12 +7,14 @@ and called twice at once.
 
 import contextlib
 import dataclasses
+import errno
 import itertools
 import math
 import multiprocessing
 import os
 import queue
 import runpy
+import shutil
 import signal
 import statistics
 import tempfile
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 SWEEPS = Path(__file__).parents[2] / "sweeps"  # of the checkout
 FLOPS_PER_SECOND = 5e10  # of one core on small models, eager: what a plan reckons with before anything is measured
 AT_ONCE = 64  # jobs that an executor is given at a time when it does not say how many workers it has
+DRAFT_SECONDS = 86_400.0  # after which a draft in the store is one of a killed process
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # what file systems without locks answer
 POLL_SECONDS = 1.0  # between looks at the runs that another process is training
 
 
@@ -469,6 +473,7 @@ def run(
 
     specs, store = list(dict.fromkeys(specs)), _store(store)
     engine = engine or _Here()
+    _remove_old_drafts(store)
     _unpack_all(store)
     todo = _unfinished(store, specs)
     if not todo:
@@ -617,6 +622,14 @@ def _write_all(store: "RunStore", finished: "Sequence[Run]") -> None:
     _unpack_all(store)
 
 
+def _remove_old_drafts(store: "RunStore") -> None:
+    """Remove what processes left that were killed while they wrote the runs of a job."""
+    for draft in store.folder.glob(".tmp-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process may be at it too
+            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                shutil.rmtree(draft)
+
+
 def _unpack_all(store: "RunStore") -> None:
     """Move the runs of finished jobs to their places; several processes may be at it."""
     for folder in store.folder.glob(".job-*"):
@@ -653,7 +666,8 @@ class _Claims:
     """Which runs this process is training: one locked byte per run, of one file in the store.
 
     The kernel frees the locks of a process that ends, however it ends; nothing is left to clean up. Without
-    ``fcntl`` (Windows) every claim is granted, and two processes at once train some runs twice.
+    ``fcntl`` (Windows), or where the file system has no locks, every claim is granted, and two processes at once train
+    some runs twice.
     """
 
     def __init__(self, folder: Path):
@@ -673,6 +687,16 @@ class _Claims:
                 except (BlockingIOError, PermissionError):
                     self.free(specs[:i])
                     return False
+                except OSError as error:
+                    if error.errno not in NO_LOCKS:
+                        raise
+                    warnings.warn(
+                        f"{self.file.name}: no locks on this file system ({error.strerror}); give each process a share "
+                        "of its own, or they train some runs twice",
+                        stacklevel=2,
+                    )
+                    self.fcntl = None
+                    break
         return True
 
     def free(self, specs: Sequence[RunSpec]) -> None:
