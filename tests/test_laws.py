@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalinglaws.fit import Status, fit
+from scalinglaws.fit import Fit, Status, fit
 from scalinglaws.laws import (
     LAWS,
     Law,
@@ -384,3 +384,19 @@ def test_an_exponential_that_would_turn_negative_is_still_fitted():
     found = fit(loss_to_error, x=x, L=loss_to_error.value(EXAMPLES["loss_to_error"], x) * noise)
     assert found.status is Status.OK
     assert found.theta["epsilon"] == pytest.approx(0.857, rel=0.05)
+
+
+@pytest.mark.parametrize("law", [kaplan_joint, kaplan_steps], ids=lambda law: law.name)
+@pytest.mark.parametrize(("of_size", "of_data"), [(0.0, 2143.4), (400.0, 0.0), (0.0, 0.0)])
+def test_a_scale_without_effect_is_finite_or_said_to_overflow(law, of_size, of_data):
+    N, D = (column.ravel() for column in np.meshgrid(np.geomspace(1e7, 1e9, 7), np.geomspace(1e9, 1e11, 7)))
+    noise = np.exp(0.002 * np.random.default_rng(0).normal(size=49))
+    points = dict(zip(law.variables, (N, D), strict=True))
+    L = (2 + of_size / N**0.35 + of_data / D**0.367) * noise
+    found = fit(law, **points, L=L)
+    assert np.isfinite(list(found.theta.values())).all()
+    assert found.predict(**points) == pytest.approx(L, rel=0.1)
+    far = fit(law, **points, L=1e6 * L)
+    assert far.status is Status.ILL_CONDITIONED
+    assert "overflows: count the loss in a unit" in far.message
+    assert Fit.from_json(far.to_json()) == far

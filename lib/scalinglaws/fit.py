@@ -127,11 +127,13 @@ class Fit:
         return "\n".join([*lines, f"  correlations  {pairs or 'none'}"])
 
     def to_json(self) -> str:
-        """Return the fit and its points as one JSON object; an infinite delta is null."""
+        """Return the fit and its points as one JSON object; an infinite delta is null, as is an overflown parameter."""
         record: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         record |= {
             "law": self.law.name,
             "delta": None if math.isinf(self.delta) else self.delta,
+            "theta": {name: value if math.isfinite(value) else None for name, value in self.theta.items()},
+            "start": {name: value if math.isfinite(value) else None for name, value in self.start.items()},
             "x": {name: column.tolist() for name, column in self.x.items()},
             "L": self.L.tolist(),
         }
@@ -147,6 +149,8 @@ class Fit:
             "law": LAWS[record["law"]],
             "status": Status(record["status"]),
             "delta": math.inf if record["delta"] is None else record["delta"],
+            "theta": {name: math.inf if value is None else value for name, value in record["theta"].items()},
+            "start": {name: math.inf if value is None else value for name, value in record["start"].items()},
             "at_bound": tuple(record["at_bound"]),
             "correlations": tuple(tuple(pair) for pair in record["correlations"]),
             "intervals": record["intervals"] and {name: tuple(ends) for name, ends in record["intervals"].items()},
@@ -426,12 +430,20 @@ def _report(
     singular = np.linalg.svd(problem.jacobian(optimum[0])[:, inside], compute_uv=False)
     condition = float(min(singular[0] / max(singular[-1], 1e-300), 1 / np.finfo(float).eps))
 
-    theta = dict(zip(law.parameters, law.theta(problem.decenter(optimum[0])).tolist(), strict=True))
+    with np.errstate(over="ignore"):
+        theta, start = (
+            dict(zip(law.parameters, law.theta(problem.decenter(u)).tolist(), strict=True))
+            for u in (optimum[0], starts[best])
+        )
+    overflown = [name for name, value in theta.items() if not math.isfinite(value)]
     bounds = {name: _bound_text(law, name, theta[name]) for name in np.array(law.parameters)[~inside].tolist()}
     if condition > MAX_CONDITION:
         status = Status.ILL_CONDITIONED
         unusable = f"condition {condition:.4g} is above {MAX_CONDITION:.4g}"
         message = "; ".join(["the points do not determine the parameters", unusable, *bounds.values()])
+    elif overflown:
+        status = Status.ILL_CONDITIONED
+        message = f"{', '.join(overflown)} overflows: count the loss in a unit that brings it near 1"
     elif not (model.convex[0] and model.decrement[0] <= CERTIFIED * _decrement_goal(objective, L.size)[0]):
         status = Status.NOT_CERTIFIED
         message = f"no optimum found: the Newton decrement is still {model.decrement[0]:.4g}"
@@ -451,7 +463,7 @@ def _report(
         residual=problem.residual,
         delta=threshold * unit,
         value=float(objective[0]) * unit**2,
-        start=dict(zip(law.parameters, law.theta(problem.decenter(starts[best])).tolist(), strict=True)),
+        start=start,
         n_starts=len(starts),
         n_starts_agree=int(agree.sum()),
         n_points=L.size,
@@ -460,7 +472,7 @@ def _report(
         newton_decrement=float(model.decrement[0]),
         condition=condition,
         correlations=_correlations(problem, optimum[0], hessian[0], inside) if status in USABLE else (),
-        residual_rms=float(np.sqrt(np.mean(np.log(L / law.value(theta, *x.values())) ** 2))),
+        residual_rms=float(np.sqrt(np.mean(np.log(problem.y / law.jet(optimum, problem.logs)[0]) ** 2))),
         x=x,
         L=L,
     )

@@ -572,7 +572,7 @@ class _Scaled(Written):
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lowest and highest coordinates."""
-        return np.array([-400.0, -400.0, 1e-3, 1e-3]), np.array([400.0, 400.0, 5.0, 5.0])
+        return np.array([-300.0, -300.0, 1e-2, 1e-2]), np.array([300.0, 300.0, 5.0, 5.0])
 
     def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
         """Return the coordinates of the same law in other units, see `Law.rescale`."""
