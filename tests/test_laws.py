@@ -400,3 +400,28 @@ def test_a_scale_without_effect_is_finite_or_said_to_overflow(law, of_size, of_d
     assert far.status is Status.ILL_CONDITIONED
     assert "overflows: count the loss in a unit" in far.message
     assert Fit.from_json(far.to_json()) == far
+
+
+@pytest.mark.parametrize(
+    "law", [chinchilla, kaplan_joint, kaplan_steps, gadre, rosenfeld, muennighoff], ids=lambda law: law.name
+)
+def test_an_exponent_at_its_bound_has_no_optimum(law):
+    theta, _ = example(law)
+    calls = [lambda t: law.optimum(t, 1e21), law.optimum_exponents][: 1 + (law is not muennighoff)]
+    for j, (name, kind) in enumerate(law.kinds.items()):
+        if kind == "exponent":
+            at = theta.copy()
+            at[0, j] = low = law.bounds[0][j]
+            for call in calls:
+                with pytest.raises(
+                    ValueError, match=f"^{name} is {low:.4g}, at its bound: this fit has no compute-opt"
+                ):
+                    call(at[0])
+                assert np.isfinite(call(at)[0][1])  # a batch keeps its other rows
+
+
+@pytest.mark.parametrize("C", [-1.0, 0.0, np.nan, np.inf, [1e21, -1e21]])
+@pytest.mark.parametrize("law", [chinchilla, muennighoff], ids=lambda law: law.name)
+def test_a_budget_is_positive_and_finite(law, C):
+    with pytest.raises(ValueError, match="C must be positive and finite"):
+        law.optimum(EXAMPLES.get(law.name, SURFACE), C)

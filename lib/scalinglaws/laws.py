@@ -156,22 +156,37 @@ class Law(ABC):
         Raises
         ------
         ValueError
-            If the law has no such point in closed form.
+            If the law has no such point in closed form, C is not positive, or an exponent is at its lowest: then the
+            loss does not fall. A batch holds zeros and infinities there instead.
 
         Notes
         -----
         Hoffmann et al. 2022, eq. 4.
         """
         array, C = self.array(theta), np.asarray(C, float)
+        if not (np.isfinite(C) & (C > 0)).all():
+            raise ValueError("C must be positive and finite, in training FLOPs such as 1e21")
         log_A, alpha, log_B, beta = self.balance(array.reshape(*array.shape[:-1], *(1,) * C.ndim, -1))
+        self._check_falls(array)
         log_nd = np.log(C / k)
-        log_N = (np.log(alpha / beta) + log_A - log_B + beta * log_nd) / (alpha + beta)
-        return np.exp(log_N), np.exp(log_nd - log_N)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            log_N = (np.log(alpha / beta) + log_A - log_B + beta * log_nd) / (alpha + beta)
+            return np.exp(log_N), np.exp(log_nd - log_N)
 
     def optimum_exponents(self, theta: Theta) -> tuple[Array, Array]:
         r"""Return a and b of :math:`N_{opt} \propto C^a`, :math:`D_{opt} \propto C^b`; a + b = 1. See `optimum`."""
-        _, alpha, _, beta = self.balance(self.array(theta))
-        return beta / (alpha + beta), alpha / (alpha + beta)
+        array = self.array(theta)
+        _, alpha, _, beta = self.balance(array)
+        self._check_falls(array)
+        with np.errstate(invalid="ignore"):
+            return beta / (alpha + beta), alpha / (alpha + beta)
+
+    def _check_falls(self, theta: Array) -> None:
+        """Raise ValueError if an exponent of one set of parameters is at its lowest."""
+        if theta.ndim == 1:
+            for name, kind, value, low in zip(self.parameters, self.kinds.values(), theta, self.bounds[0], strict=True):
+                if kind == "exponent" and value <= low:
+                    raise ValueError(f"{name} is {value:.4g}, at its bound: this fit has no compute-optimal point")
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -860,6 +875,7 @@ class Muennighoff(Written):
         to about 1e-7. While one pass is not yet optimal it is Chinchilla's optimum, exactly.
         """
         array = self.array(theta)
+        self._check_falls(array)
         C, U = np.broadcast_arrays(np.asarray(C, float), np.asarray(U, float))
         plain = [self.parameters.index(name) for name in chinchilla.parameters]
         fresh_N, fresh_D = chinchilla.optimum(array[..., plain], C, k=k)
