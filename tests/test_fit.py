@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from scalinglaws.bootstrap import bootstrap
-from scalinglaws.fit import Fit, FitError, Status, _Model, _plain_step, fit
+from scalinglaws.fit import Fit, FitError, Problem, Status, _Model, _plain_step, fit, newton
 from scalinglaws.laws import Law, PowerSum, Term, chinchilla, power, power_floor
 
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
@@ -427,3 +427,20 @@ def test_a_million_rows_are_fitted_as_a_hundred_thousand_are():
     assert found.theta["alpha"] == pytest.approx(TRUTH["alpha"], abs=6e-4)  # four standard errors by the curvature
     start = fit(chinchilla, N=N[:500], D=D[:500], L=L[:500]).theta["alpha"]
     assert found.theta["alpha"] != start
+
+
+def test_a_point_whose_curvature_overflows_is_a_step_that_failed():
+    class Overflowing(Problem):
+        def evaluate(self, u, w, delta, y=None):
+            value, gradient, hessian = super().evaluate(u, w, delta, y)
+            hessian[u[:, 3] > 0.5] = math.inf
+            return value, gradient, hessian
+
+    points = noisy(0)
+    problem = Overflowing.of(chinchilla, {name: points[name] for name in "ND"}, points["L"], "log")
+    start = problem.center(TRUTH)
+    beyond = np.where(np.arange(5) == 3, 0.6, start)
+    u, value, settled = newton(problem, np.stack([start, beyond]), np.ones((2, 36)), math.inf)
+    assert settled.tolist() == [True, False]
+    assert u[0, 3] == pytest.approx(fit(chinchilla, **points, delta=math.inf).theta["alpha"], rel=1e-9)
+    assert value[1] == math.inf

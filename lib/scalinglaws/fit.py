@@ -330,6 +330,7 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             v, g, H = problem.evaluate(trial[at], w[at], delta, None if y is None else y[at])
         accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total[at])  # round-off of v must not stop the last steps
+        accepted &= np.isfinite(v) & np.isfinite(g).all(axis=1) & np.isfinite(H).all(axis=(1, 2))
         won = at[accepted]
         u[won], value[won], gradient[won], hessian[won] = trial[won], v[accepted], g[accepted], H[accepted]
 
