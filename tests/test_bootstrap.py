@@ -112,6 +112,9 @@ def test_intervals_hold_as_often_as_they_say():
     [
         (np.arange(35), ValueError, "one label for each of 36 points"),
         (np.arange(36) % 5, FitError, "5 clusters cannot tell the spread of 5 parameters"),
+        ([None, None, *"abcdefghijklmnopqrstuvwxyz01234567"], ValueError, "2 of 36 cluster labels are missing: label"),
+        ([*range(35), math.nan], ValueError, "1 of 36 cluster labels are missing"),
+        ([*["a", "b", math.nan] * 11, "a", 1.0, 2], ValueError, "11 of 36 cluster labels are missing"),
     ],
 )
 def test_bad_clusters_are_refused(clusters, error, message):
@@ -222,6 +225,10 @@ def test_misuse_of_intervals_is_named():
         cloud.interval("alpha", method="basic")
     with pytest.raises(ValueError, match="level is 95"):
         profile(cloud.fit, "alpha", level=95)
+    with pytest.raises(ValueError, match="has 2 values; profile them one at a time"):
+        profile(cloud.fit, lambda theta: np.stack([theta["alpha"], theta["beta"]], axis=-1))
+    with pytest.raises(ValueError, match="does not depend on the parameters"):
+        profile(cloud.fit, lambda theta: 0 * theta["alpha"] + 1)
 
 
 def test_profile_is_where_the_constrained_optimum_rises():
@@ -245,7 +252,7 @@ def test_profile_is_where_the_constrained_optimum_rises():
 
     noise = 2 * found.value / (30 - 3)
     for end in profile(found, "alpha", level=0.9):
-        assert 2 * (least(end) - found.value) / noise == pytest.approx(2.7055, rel=1e-4)  # chi-squared, 90%
+        assert 2 * (least(end) - found.value) / noise == pytest.approx(2.9012, rel=1e-4)  # F(1, 27), 90%
 
 
 def test_profile_of_a_floor_that_may_be_zero_ends_there():
@@ -286,3 +293,12 @@ def test_relative_errors_are_the_width_of_intervals():
     low, high = profile(found, "alpha", level=0.6827)
     error = identifiability(found).relative_errors["alpha"]
     assert error * found.theta["alpha"] == pytest.approx((high - low) / 2, rel=0.1)
+
+
+def test_studentized_intervals_stay_where_the_law_is():
+    x = np.geomspace(1e4, 1e8, 12)
+    L = (0.3 + 10 * x**-0.1) * np.exp(0.01 * np.random.default_rng(0).normal(size=12))
+    cloud = bootstrap(fit(power_floor, x=x, L=L), n=200, seed=0)
+    for name, (low, high) in cloud.interval(method="studentized").items():
+        assert 0 <= low < high, name
+    assert cloud.interval(lambda theta: theta["E"], method="studentized")[0] < 0
