@@ -32,6 +32,9 @@ SURFACES = {  # alpha, beta; as in studies of approach 2's bias
 }
 
 
+SCATTERED = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
+
+
 def surface(name: str) -> dict[str, float]:
     """One of the surfaces, with Hoffmann et al.'s scales."""
     alpha, beta = SURFACES[name]
@@ -214,6 +217,30 @@ def test_variable_projection_agrees_with_the_general_fitter():
     assert found.value == pytest.approx(other.value, rel=1e-12)
     exact = variable_projection(**runs | {"L": laws.chinchilla.value(surface("soda"), runs["N"], runs["D"])})
     assert exact.theta == pytest.approx(surface("soda"), rel=1e-11)
+
+
+@pytest.mark.parametrize("seed", [11, 13, 30, 42, 69, 71, 98, 134])
+def test_variable_projection_is_never_worse_where_runs_scatter(seed, capfd):
+    """A valley so flat that Gauss-Newton leaves it: 9 to 49 runs with 10 to 30% of noise."""
+    rng = np.random.default_rng(seed)
+    n, sigma = rng.integers(9, 50), rng.uniform(0.1, 0.3)
+    N, D = 10 ** rng.uniform(7, 9, n), 10 ** rng.uniform(9, 11, n)
+    L = laws.chinchilla.value(SCATTERED, N, D) * np.exp(sigma * rng.normal(size=n))
+    other = fit(laws.chinchilla, N=N, D=D, L=L, residual="raw", delta=math.inf)
+    found = variable_projection(N=N, D=D, L=L)
+    assert found.value <= other.value * (1 + 1e-6)
+    residuals = L - found.predict(N=N, D=D)
+    assert found.value == pytest.approx(residuals @ residuals / 2, rel=1e-6)
+    assert capfd.readouterr().err == ""  # LAPACK writes there what it is given that is no number
+
+
+@pytest.mark.parametrize("seed", [6, 9, 10])
+def test_variable_projection_takes_rounding_for_no_difference(seed):
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 9, 40), 10 ** rng.uniform(9, 11, 40)
+    theta = SCATTERED | {"alpha": rng.uniform(0.1, 1), "beta": rng.uniform(0.1, 1)}
+    found = variable_projection(N=N, D=D, L=laws.chinchilla.value(theta, N, D))
+    assert found.theta == pytest.approx(theta, rel=1e-6)
 
 
 def test_swapped_columns_are_noticed_where_they_can_be():

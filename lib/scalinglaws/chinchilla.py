@@ -51,6 +51,7 @@ ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
 ENVELOPE_REACH = 2.0  # a best size counts if others on both sides, so many times off, are worse
 TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
 TELLING_BIAS = 0.01  # in ln N: below, the bias of a parabola is not worth a warning
+EXPONENTS = (1e-3, 5.0)  # alpha and beta, as the general fitter bounds them
 SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: another counting, or columns that do not belong together
 
 
@@ -343,15 +344,23 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     grid = [(alpha, beta) for alpha in np.geomspace(0.05, 2, 16) for beta in np.geomspace(0.05, 2, 16)]
     start = min(grid, key=lambda pair: float((residual(np.array(pair)) ** 2).sum()))
     limits = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
-    exponents = least_squares(residual, start, jac=jacobian, bounds=(1e-3, 5.0), **limits).x  # pyrefly: ignore
+    low, high = EXPONENTS
+    exponents = least_squares(residual, start, jac=jacobian, bounds=EXPONENTS, **limits).x  # pyrefly: ignore
+    rounding = 1e-14 * np.linalg.norm(problem.y)
     for _ in range(20):  # that one stops when the sum of squares is flat; the slope can tell more
-        exponents = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
+        further = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
+        if not (low <= further.min() and further.max() <= high):
+            break
+        if np.linalg.norm(residual(further)) > np.linalg.norm(residual(exponents)) + rounding:
+            break
+        exponents = further
     E, A, B = np.linalg.lstsq(basis(exponents), problem.y, rcond=None)[0]
     value = float((residual(exponents) ** 2).sum() / 2) * problem.residual_unit**2
-    if min(A, B) > 0 <= E and value < other.value * (1 - 1e-6):
+    slack = 1e-6 * other.value + 1e-26 * float(other.L @ other.L)  # the second: rounding, where there is no noise
+    if min(A, B) > 0 <= E and value < other.value - slack:
         raise FitError(f"variable projection found {value:.6g} where the general fitter found {other.value:.6g}")
-    if min(A, B) <= 0 or E < 0:
-        return other  # the linear problem left the law; the general fitter keeps to it
+    if min(A, B) <= 0 or E < 0 or value > other.value + slack:
+        return other  # the linear problem left the law, or a valley of its own holds it
     u = problem.decenter(np.array([E, np.log(A), np.log(B), *exponents]))
     theta = dict(zip(chinchilla.parameters, chinchilla.theta(u).tolist(), strict=True))
     return replace(other, theta=theta, value=value)
