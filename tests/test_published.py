@@ -116,8 +116,8 @@ def test_rows_cannot_be_changed():
 
 
 def test_missing_data_folder_is_explained(monkeypatch, tmp_path):
-    monkeypatch.setattr(published, "__file__", str(tmp_path / "lib" / "scalinglaws" / "published.py"))
-    with pytest.raises(FileNotFoundError, match="install the package from a checkout"):
+    monkeypatch.setattr(published, "DATA", tmp_path)
+    with pytest.raises(FileNotFoundError, match="install the package again"):
         published.table()
 
 

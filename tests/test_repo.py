@@ -1,5 +1,6 @@
 """The repository around the library: what is tracked, the two commands, and the build of the book."""
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -255,6 +256,34 @@ def test_the_workflow_for_a_course_installs_the_pins_of_one_commit(course):
 
 def test_library_is_imported_from_this_folder():
     assert Path(scalinglaws.__file__).parent == ROOT / "lib/scalinglaws"
+
+
+def test_an_ordinary_install_brings_the_small_data(tmp_path):
+    """From a copy, since a build writes beside the sources; without the clone on the path."""
+    version = importlib.metadata.version("setuptools")
+    if int(version.split(".")[0]) < 77:
+        pytest.skip(f"setuptools is {version}, a build needs 77")
+    copy, site = tmp_path / "copy", tmp_path / "site"
+    for name in ("lib", "data"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy(ROOT / name, copy)
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", tmp_path, copy)
+    run(*pip, "install", "--no-index", "--no-deps", "--target", site, *tmp_path.glob("*.whl"))
+    shutil.rmtree(copy)
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "from scalinglaws import calibration, cli, corpus, published\n"
+        "print(calibration.STORED.is_file(), corpus.MANIFEST.is_file(), published.__file__)\n"
+        "print(*published.DATASETS['gadre-2024'].checksums())\n"
+        "corpus._codec('data/tokenizers/pystack-4096.json')\n"
+        "sys.exit(cli.main(['plan', '--flops', '1e21']))"
+    )
+    printed = run(sys.executable, "-c", code, cwd=tmp_path).stdout
+    assert printed.startswith(f"True True {site}")
+    assert "law    besiroglu2024" in printed
+    assert not (site / "scalinglaws/data/runs").exists()
 
 
 def imported_modules(module):

@@ -6,7 +6,6 @@ The truth is a fit to real points, on the same N and D; the noise is added to ln
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import curve_fit
 from scipy.special import ndtri
 
+from scalinglaws import DATA
 from scalinglaws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.fit import MAD_TO_SIGMA, Fit, FitError, fit
 from scalinglaws.laws import chinchilla
@@ -26,7 +26,7 @@ Noise = Literal["resampled", "Gaussian", "unequal"]
 Method = Literal["percentile", "bca", "studentized", "curvature"]
 NOISES: tuple[Noise, ...] = get_args(Noise)
 
-STORED = Path(__file__).parents[2] / "data" / "calibration.csv"  # made by benchmarks/calibration.py
+STORED = DATA / "calibration.csv"  # made by benchmarks/calibration.py
 QUANTITIES = ("alpha", "beta", "E", "a", "ln N_opt")
 C_FAR = 100.0  # times the largest budget of the points: where the optimum is foretold
 SMOOTH = 0.7  # in ln C: over so much the spread of unequal noise is averaged

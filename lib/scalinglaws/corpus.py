@@ -37,13 +37,14 @@ import pooch
 from scipy.special import entr
 from tqdm import tqdm
 
+from scalinglaws import DATA
 from scalinglaws.config import DataConfig
 from scalinglaws.runs import atomically
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MANIFEST = Path(__file__).parents[2] / "data" / "pystack.json"
+MANIFEST = DATA / "pystack.json"
 SEPARATOR = "\0"  # ends every file of a byte corpus; no source file contains it
 END_OF_FILE = "<|endoftext|>"  # its counterpart in subword vocabularies, GPT-2's name for it
 
@@ -591,10 +592,10 @@ def _write(path: Path, save: Callable) -> None:
 
 
 def _codec(vocab: str) -> "_Bytes | _Subwords":
-    """Vocabulary by name or by the path of a tokenizer file, from here or from the checkout."""
+    """Vocabulary by name or by the path of a tokenizer file, from here or from the library's own."""
     if vocab in ("ascii", "bytes"):
         return _Bytes(vocab_size=128 if vocab == "ascii" else 256)
-    path = Path(vocab) if Path(vocab).is_file() else Path(__file__).parents[2] / vocab
+    path = Path(vocab) if Path(vocab).is_file() else DATA.parent / vocab
     if not path.is_file():
         raise ValueError(f"vocab={vocab!r}: no such file; choose 'ascii', 'bytes' or the path of a tokenizer.json")
     from tokenizers import Tokenizer

@@ -34,6 +34,8 @@ from typing import Any
 import pandas as pd
 import pooch
 
+from scalinglaws import DATA
+
 TIERS: Mapping[str, str] = MappingProxyType(
     {
         "P": "read in the paper itself or in an official model card",
@@ -69,13 +71,11 @@ def table() -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        If the data folder does not lie beside the package's source.
+        If the file is not on this machine.
     """
-    path = _folder() / "published.csv"
+    path = DATA / "published" / "published.csv"
     if not path.is_file():
-        raise FileNotFoundError(
-            "data/published/published.csv is not beside lib/: install the package from a checkout, `pip install -e .`"
-        )
+        raise FileNotFoundError(f"no {path}: install the package again, `pip install .` in a checkout")
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     return frame.assign(number=pd.to_numeric(frame["number"]))
 
@@ -132,11 +132,6 @@ def value(id: str, name: str | None = None, *, allow_memory: bool = False) -> fl
     return found.figures[name]
 
 
-def _folder() -> Path:
-    """Where the published figures lie, in a checkout."""
-    return Path(__file__).resolve().parents[2] / "data" / "published"
-
-
 @cache
 def _rows() -> Mapping[str, Published]:
     """All rows by id, read once."""
@@ -174,7 +169,7 @@ class Dataset:
         """Return the SHA-256 of every file."""
         if self.hashes is not None:
             return self.hashes
-        path = _folder() / f"{self.name}.sha256"
+        path = DATA / "published" / f"{self.name}.sha256"
         return {name: digest for digest, name in (line.split("  ") for line in path.read_text().splitlines())}
 
 
