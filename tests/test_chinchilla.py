@@ -49,6 +49,11 @@ def isoflops(theta, width, *, first=1.0, last=1.0, budgets=5):
     return {"C": C, "N": N, "L": laws.chinchilla.value(theta, N, C / 6 / N)}
 
 
+def frontier():
+    """Optima of approach 2."""
+    return approach2(**isoflops(surface("hoffmann"), 4))
+
+
 def error_at(frontier, theta, C=1e23):
     """Relative error of N_opt."""
     return frontier.optimum(C)[0] / laws.chinchilla.optimum(theta, C)[0] - 1
@@ -291,8 +296,7 @@ def test_allocate_takes_any_source():
     found = approach3(**runs)
     assert found.allocate(1e21)[0] == allocate(found, 1e21).N
     assert found.allocate(1e21)[0] == allocate((laws.chinchilla, found.theta), 1e21).N
-    frontier = approach2(**isoflops(surface("hoffmann"), 4))
-    shaped = allocate(frontier, [[1e20, 1e21]])
+    shaped = allocate(frontier(), [[1e20, 1e21]])
     assert shaped.N.shape == shaped.loss.shape == (1, 2)
     assert np.isnan(shaped.loss).all()
     assert found.allocate(1e21, k=6.8)[0] == allocate(found, 1e21, flops=6.8).N
@@ -311,6 +315,13 @@ def test_allocate_takes_any_source():
         (lambda: allocate_for_inference("hoffmann2022", inference_tokens=1e12, loss=1.5), "not above the floor E"),
         (lambda: allocate_for_inference("hoffmann2022", inference_tokens=-1, C=1e21), "not negative"),
         (lambda: allocate_for_inference("kaplan2020", inference_tokens=1e12, C=1e21), "is no surface"),
+        (lambda: allocate_for_inference(frontier(), inference_tokens=1e12, C=1e21), "no loss, .* fit with approach 3"),
+        (lambda: counted(frontier(), 1e8), "approach 2 has optima and no loss"),
+        (lambda: allocate(frontier(), 1e21, flops=3.0), "flops is 3.0; approaches 1 and 2 count as their runs did"),
+        (lambda: allocate(frontier(), 1e21, flops="6nd-nonemb"), "flops is '6nd-nonemb'; approaches 1 and 2 count"),
+        (lambda: approach2(**isoflops(SCATTERED, 4), surface={"A": 1.0, "alpha": 0.1}), "surface has A, alpha; give"),
+        (lambda: allocate(laws.chinchilla, 1e21), r"the source is a .*; give a Fit, .* \(laws.chinchilla, theta\)"),
+        (lambda: allocate(dict(SCATTERED), 1e21), "the source is a dict; give a Fit"),
     ],
 )
 def test_misuse_is_named(call, message):

@@ -403,6 +403,9 @@ def test_no_floor_is_a_status(capsys):
     got = result(capsys, "fit", "runs.csv", "--bootstrap", "0")
     assert (got["status"], got["theta"]["E"]) == ("at_bound", 0)
     assert "no floor" in got["message"]
+    Path("fit.json").write_text(json.dumps(got))
+    _, lines = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
+    assert lines == [f"fit.json: at_bound: {got['message']}"]
 
 
 def test_what_the_points_do_not_determine_ends_with_1_and_cannot_be_planned_with(capsys):
@@ -529,7 +532,11 @@ def test_plan_follows_optima_without_a_loss(capsys):
     plan = result(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
     assert plan["N"] == pytest.approx(float(laws.chinchilla.optimum(TRUTH, 1e20)[0]), rel=0.02)
     assert plan["loss"] is None
-    assert "not known from these optima" in out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
+    text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
+    assert "C      1e+20 FLOPs, as the runs counted\n" in text
+    assert "loss   not known from these optima" in text
+    said = says(capsys, "plan", "--flops", "1e20", "--law", "fit.json", "--inference-tokens", "1e12")
+    assert said == "approach 2 has optima and no loss, which is needed here; fit with approach 3"
 
 
 def test_serving_makes_the_best_model_smaller(capsys):

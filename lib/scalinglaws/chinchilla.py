@@ -266,6 +266,8 @@ def approach2(
             warnings.append("the bias of a parabola is unknown: pass surface=, with an alpha and a beta, to size it")
         else:
             theta = surface.theta if isinstance(surface, Fit) else surface
+            if not {"alpha", "beta"} <= theta.keys():
+                raise ValueError(f"surface has {', '.join(theta)}; give one with an alpha and a beta, or leave it out")
             each = [isoflop_bias(columns["N"][rows], alpha=theta["alpha"], beta=theta["beta"]) for rows in kept]
             bias = float(np.mean(each))
             if abs(bias) > TELLING_BIAS:
@@ -433,13 +435,14 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
         if rule != "6nd":
             raise ValueError(f"flops is {flops!r}; the frontier of kaplan2020 was fitted to '6nd' without embeddings")
         return _kaplan_frontier(C)
-    label, law, theta = _source(source)
     if isinstance(source, Frontier):
-        if rule == "6nd-nonemb":
-            raise ValueError("flops is '6nd-nonemb'; approaches 1 and 2 count as their runs did, so choose '6nd'")
+        if rule != "6nd":
+            raise ValueError(f"flops is {flops!r}; approaches 1 and 2 count as their runs did, so leave it '6nd'")
         N, D = source.optimum(C)
-        loss = np.full(C.shape, np.nan)
-    elif rule == "6nd-nonemb":
+        unknown = np.full(C.shape, np.nan)
+        return Allocation(N=N, D=D, loss=unknown, tokens_per_param=D / N, C=C, flops=rule, source=source.source)
+    label, law, theta = _source(source)
+    if rule == "6nd-nonemb":
         N, D, loss = _at_nonemb_budget(source, C)
     elif law.variables[:2] != ("N", "D"):
         raise ValueError(f"{label} is a law of {', '.join(law.variables)}; an allocation needs one of N and D")
@@ -853,9 +856,14 @@ def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
         source.checked()
         return f"fit of {source.law.name}", source.law, source.theta
     if isinstance(source, Frontier):
-        return source.source, chinchilla, {}
-    law, theta = source
-    return law.name, law, theta
+        raise ValueError(f"{source.source} has optima and no loss, which is needed here; fit with approach 3")
+    match source:
+        case (Law() as law, Mapping() as theta):
+            return law.name, law, theta
+    raise ValueError(
+        f"the source is a {type(source).__name__}; give a Fit, the Frontier of approach 1 or 2, a name such as "
+        "'hoffmann2022', or a law with its parameters: (laws.chinchilla, theta)"
+    )
 
 
 def _rule(flops: str | float) -> tuple[str, float]:

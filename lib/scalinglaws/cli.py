@@ -420,7 +420,10 @@ def _plan(args: argparse.Namespace) -> int:
     """Print the optimum of a law for a budget."""
     from scalinglaws import chinchilla
 
-    source, C_range = _law(args.law)
+    source, record = _law(args.law)
+    C_range = record.get("C_range")
+    if record.get("status") == "at_bound":
+        _say(f"{args.law}: at_bound: {record.get('message')}")
     if C_range and args.flops > 1.001 * C_range[1]:
         _say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
     if args.inference_tokens is None:
@@ -437,7 +440,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _law(name: str):
-    """The law that a name or a file of `fit` stands for, and the budgets it was fitted on, if they are known."""
+    """The law that a name or a file of `fit` stands for, and what else is in the file."""
     from scalinglaws import chinchilla
 
     if Path(name).suffix != ".json":
@@ -445,12 +448,12 @@ def _law(name: str):
             raise ValueError(
                 f"no law {name!r}: give one of {', '.join(chinchilla.NAMED)}, or a .json file of 'fit --json'"
             )
-        return name, None
+        return name, {}
     import json
 
     try:
         record = json.loads(Path(name).read_text(encoding="utf-8"))
-        return _from_record(record), record.get("C_range")
+        return _from_record(record), record
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}; make it with 'scalinglaws fit RUNS.csv --json'") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -495,14 +498,16 @@ def _from_record(record: dict):
 
 def _plan_text(record: dict) -> str:
     """A plan in words."""
-    loss = f"{record['loss']:.5g} nats/token" if math.isfinite(record["loss"]) else "not known from these optima"
+    loss, counting = f"{record['loss']:.5g} nats/token", " = 6 N D"
+    if not math.isfinite(record["loss"]):
+        loss, counting = "not known from these optima", ", as the runs counted"
     text = f"""law    {record["law"]}
-C      {record["flops"]:.5g} FLOPs = 6 N D
+C      {record["flops"]:.5g} FLOPs{counting}
 N      {record["N"]:.5g} parameters
 D      {record["D"]:.5g} tokens, {record["tokens_per_param"]:.5g} per parameter
 loss   {loss}"""
     if "saved" in record:
-        text = text.replace(" = 6 N D", " buy the loss below when training alone counts")
+        text = text.replace(counting, " buy the loss below when training alone counts")
         text += f"""
 total  {record["C_train"] + record["C_inference"]:.5g} FLOPs: training {record["C_train"]:.5g}, serving {
             record["inference_tokens"]:.5g} tokens {record["C_inference"]:.5g}; {record["saved"]:.2%} saved"""
