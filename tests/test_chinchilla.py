@@ -205,6 +205,12 @@ def test_approach_1_of_runs_and_its_refusals():
         approach1(**small, last=15)
     with pytest.raises(FitError, match="several sizes"):
         approach1(**small, run=np.zeros(75))
+    for empty in (np.nan, None):
+        with pytest.raises(FitError, match=r"run in row 3 is empty \(1 such rows\); label every"):
+            approach1(**small, run=np.array([*"abc", empty, *"d" * 71], dtype=object))
+    scattered = small["C"] * np.exp(np.arange(75) / 4)
+    with pytest.raises(FitError, match=r"1 sizes, an envelope needs 3; .* use approach 3, or widen the tolerance"):
+        approach1(C=scattered, N=small["N"], L=small["L"])
 
 
 def noisy_runs(n=6):

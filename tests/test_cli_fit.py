@@ -350,6 +350,47 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["a", "b", "", *"c" * 46], "runs.csv: line 4: label 'run' is empty (1 such rows); name each run"),
+        ([1, 2, *[""] * 47], "runs.csv: line 4: label 'run' is empty (47 such rows)"),
+    ],
+    ids=["text", "numbers"],
+)
+@pytest.mark.parametrize("approach", ["1", "3"])
+def test_an_empty_label_is_named(capsys, labels, words, approach):
+    said = says(capsys, "fit", save(runs().assign(run=labels)), "--cluster", "run", "--approach", approach)
+    assert words in said
+
+
+@pytest.mark.parametrize("column", ["status", "run"])
+def test_no_column_that_is_read_may_stand_twice(capsys, column):
+    table = runs().assign(**{column: "ok", "other": "ok"}).rename(columns={"other": column})
+    flags = ["--cluster", "run"] if column == "run" else []
+    assert says(capsys, "fit", save(table), *flags).endswith(
+        f"column '{column}' stands twice in the header; rename one"
+    )
+
+
+def test_lines_are_counted_as_an_editor_does(capsys):
+    """After a blank line at the top, a blank row, and a quoted cell of two lines."""
+    rows = [f"{N!r};{D!r};{L!r};'two\nlines'\n".replace("'", '"') for N, D, L in runs().to_numpy().tolist()]
+    bad = "".join(["\n", "N;D;loss;note\n", *rows[:5], "\n", "1e9;1e9;;x\n", *rows[5:]])
+    line = bad.splitlines().index("1e9;1e9;;x") + 1
+    assert f"line {line}: L ('loss') is empty or nan" in says(capsys, "fit", save(bad))
+    save("".join(["\n", "N;D;loss;note\n", *rows]))
+    assert result(capsys, "fit", "runs.csv", "--bootstrap", "0")["n_points"] == 49
+
+
+def test_a_space_after_the_comma_is_read(capsys):
+    table = runs()
+    plain = result(capsys, "fit", save(table), "--bootstrap", "0")
+    lines = table.to_csv(index=False).replace(",", ", ").splitlines()
+    save("\n".join(['"N", "D", "loss"', *lines[1:]]))
+    assert result(capsys, "fit", "runs.csv", "--bootstrap", "0")["theta"] == plain["theta"]
+
+
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "json"])
 def test_a_bad_table_is_one_line(capsys, name, flags):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
@@ -727,6 +728,9 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
     """The best size at every compute at which curves are near their end, from straight lines in logarithms."""
     if run.shape != columns["C"].shape:
         raise ValueError(f"run has shape {run.shape}; give one label for each of {columns['C'].size} readings")
+    missing = np.flatnonzero(pd.isna(run))
+    if missing.size:
+        raise FitError(f"run in row {missing[0]} is empty ({missing.size} such rows); label every reading with its run")
     curves = []
     for label in np.unique(run):
         rows = np.flatnonzero(run == label)
@@ -777,9 +781,11 @@ def _frontier(
     refused = [budget for budget in budgets if budget.refused is not None]
     if len(kept) < 2:
         reasons = "; ".join(f"C {budget.C:.4g} {budget.message}" for budget in refused[:3])
+        few = any(budget.refused is Refusal.TOO_FEW for budget in refused)
         raise FitError(
             f"{source}: {len(kept)} of {len(budgets)} budgets give an optimum, two are needed"
             + f": {reasons}" * bool(refused)
+            + "; use approach 3, or widen the tolerance that puts runs on one budget" * few
         )
     C, N, L = (np.array([getattr(budget, name) for budget in kept]) for name in ("C", "N_opt", "L_opt"))
     ratio = columns["C"] / (columns["N"] * columns["D"])  # FLOPs per parameter and token, of these runs

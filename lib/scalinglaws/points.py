@@ -79,10 +79,10 @@ def read(
         Naming the column and the line of the file at fault, and what to do.
     """
     try:
-        header, separator = _header(path)
+        header, separator, skip = _header(path)
         chosen, notes = _choose(header, dict(named or {}), needs, label)
-        _refuse_ragged(path, len(header), separator)
-        table, more = _without_failed(_table(path, header, separator, chosen, label), header)
+        table, more = _without_failed(_table(path, header, separator, skip, {*chosen.values(), label}), header)
+        _refuse_unlabelled(table, label)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a CSV file with a header line") from error
     except UnicodeDecodeError as error:
@@ -105,24 +105,30 @@ def read(
     )
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    """Column names and what separates them."""
+def _header(path: Path) -> tuple[list[str], str, int]:
+    """Column names, what separates them, and how many lines they end after."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-    if not first.strip():
+        skip, first = next(((k, line) for k, line in enumerate(file, start=1) if line.strip()), (0, ""))
+    if not first:
         raise ValueError("the file is empty; it needs a header line and a line for each run")
     separator = max(",;\t", key=first.count)
-    names = next(csv.reader([first], delimiter=separator))
-    return [name.strip() for name in names], separator
+    names = next(csv.reader([first], delimiter=separator, skipinitialspace=True))
+    return [name.strip() for name in names], separator, skip
 
 
-def _refuse_ragged(path: Path, width: int, separator: str) -> None:
-    """Raise for a line with more cells than the header has names, which pandas would cut off without a word."""
+def _lines(path: Path, width: int, separator: str) -> list[int]:
+    """Line at which each row of cells ends: a quoted cell may have several.
+
+    Raises for a row with more cells than the header has names, which pandas would cut off without a word.
+    """
+    ends = []
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=separator)
-        for row in lines:
+        rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        for row in rows:
             if len(row) > width and any(cell.strip() for cell in row[width:]):
-                raise ValueError(f"line {lines.line_num} has {len(row)} cells, the header {width} names; mend it")
+                raise ValueError(f"line {rows.line_num} has {len(row)} cells, the header {width} names; mend it")
+            ends.append(rows.line_num)
+    return ends
 
 
 def _choose(
@@ -149,7 +155,7 @@ def _choose(
                 f"no column for {letter} (such as {', '.join(GUESSES[letter])}); name it with --{letter} COLUMN; "
                 f"there are: {', '.join(header)}"
             )
-    twice = [name for name in chosen.values() if header.count(name) > 1]
+    twice = [name for name in (*chosen.values(), label or "status", "status") if header.count(name) > 1]
     if twice:
         raise ValueError(f"column {twice[0]!r} stands twice in the header; rename one")
     direct = [letter for letter in (*needs, "L") if letter in chosen]
@@ -158,17 +164,18 @@ def _choose(
     return {k: v for k, v in chosen.items() if k in wanted}, [note for note in notes if note[0] in wanted]
 
 
-def _table(path: Path, header: list[str], separator: str, chosen: dict[str, str], label: str | None) -> pd.DataFrame:
-    """The columns that are needed, as they stand in the file."""
-    columns = {*chosen.values(), *([label] if label else []), *({"status"} & {*header})}
+def _table(path: Path, header: list[str], separator: str, skip: int, columns: set[str | None]) -> pd.DataFrame:
+    """The columns that are needed, as they stand in the file, by the line of each row."""
+    columns |= {"status"} & {*header}
+    lines = _lines(path, len(header), separator)[skip:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # text among numbers is reported by `_numbers`
         try:
             table = pd.read_csv(
-                path, sep=separator, header=None, names=range(len(header)), skiprows=1, index_col=False,
+                path, sep=separator, header=None, names=range(len(header)), skiprows=skip, index_col=False,
                 usecols=[k for k, name in enumerate(header) if name in columns], encoding="utf-8-sig",
-                skip_blank_lines=False,
-            )  # fmt: skip
+                skip_blank_lines=False, skipinitialspace=True,
+            ).set_axis(lines)  # fmt: skip
         except pd.errors.EmptyDataError:
             table = pd.DataFrame()
     table = table.dropna(how="all")  # blank lines
@@ -188,6 +195,13 @@ def _without_failed(table: pd.DataFrame, header: list[str]) -> tuple[pd.DataFram
     return table[~bad], notes
 
 
+def _refuse_unlabelled(table: pd.DataFrame, label: str | None) -> None:
+    """Raise for an empty cell among the labels, which would be a run or cluster of its own."""
+    empty = [] if label is None else table.index[table[label].isna()]
+    if len(empty):
+        raise ValueError(f"line {empty[0]}: label {label!r} is empty ({len(empty)} such rows); name each run")
+
+
 def _numbers(path: Path, table: pd.DataFrame, letter: str, name: str) -> NDArray[np.float64]:
     """A column of positive, finite numbers."""
     values = np.asarray(pd.to_numeric(table[name], errors="coerce"), float)
@@ -196,7 +210,7 @@ def _numbers(path: Path, table: pd.DataFrame, letter: str, name: str) -> NDArray
         cell = table[name].iloc[bad[0]]
         shown = "empty or nan" if pd.isna(cell) else repr(cell) if isinstance(cell, str) else f"{cell:.6g}"
         raise ValueError(
-            f"{path}: line {table.index[bad[0]] + 2}: {letter} ({name!r}) is {shown}, no finite number above zero "
+            f"{path}: line {table.index[bad[0]]}: {letter} ({name!r}) is {shown}, no finite number above zero "
             f"({bad.size} such rows); mend or drop them"
         )
     return values
