@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalinglaws import chinchilla, laws
+from scalinglaws import chinchilla, laws, points, report
 from scalinglaws.bootstrap import bootstrap
 from scalinglaws.cli import FITTED, PUBLISHED, main
 from scalinglaws.fit import fit
@@ -494,7 +494,13 @@ def test_a_million_rows(capsys):
         (["--drop-highest", "44"], "runs.csv: 5 points for the 5 parameters"),
         (["--approach", "2", "--delta", "1e-3"], "--delta and --residual belong to --approach 3"),
         (["--approach", "1", "--law", "power"], "--approach 1 is of the law chinchilla"),
-        (["--approach", "2", "--bootstrap", "9"], "--bootstrap belongs to --approach 3 and vp"),
+        (["--approach", "2", "--bootstrap", "9"], "--bootstrap and --seed belong to --approach 3 and vp"),
+        (["--approach", "1", "--seed", "0"], "--bootstrap and --seed belong to --approach 3 and vp"),
+        (["--approach", "2", "--cluster", "N"], "--cluster belongs to --approach 1, 3 and vp"),
+        (["--C", "loss"], "runs.csv: --C has no effect on a fit of N, D, L; leave it out"),
+        (["--U", "D"], "runs.csv: --U has no effect on a fit of N, D, L"),
+        (["--x", "N"], "runs.csv: --x has no effect on a fit of N, D, L"),
+        (["--law", "power", "--x", "N", "--D", "D"], "runs.csv: --D has no effect on a fit of x, L"),
         (["--tolerance", "0.2"], "--tolerance belongs to --approach 2, and to 1 without --cluster"),
         (["--approach", "1", "--cluster", "N", "--tolerance", "0.2"], "--tolerance belongs to --approach 2"),
         (["--cluster", "seed"], "runs.csv: no column 'seed'; there are: N, D, loss"),
@@ -565,6 +571,14 @@ def test_a_wider_tolerance_puts_runs_on_one_budget(capsys, approach):
     assert found["refused"] == []
     if approach == "2":
         assert "0 of 12 budgets give an optimum" in says(capsys, "fit", "runs.csv", "--approach", "2")
+
+
+def test_no_tolerance_is_none_at_all():
+    table = isoflops()
+    table["C"] *= np.tile([1.0, 1.05], 18)
+    given = points.read(Path(save(table)), needs=("C", "N", "D"))
+    found = [report.make(given, approach="2", tolerance=tolerance).found for tolerance in (None, 0.0)]
+    assert [len(frontier.budgets) for frontier in found] == [4, 8]
 
 
 def test_plan_follows_optima_without_a_loss(capsys):

@@ -340,7 +340,7 @@ def _add_fit(commands) -> None:
     what = "how far apart, as a share, C of runs on one budget may be, for approaches 1 and 2 (default: 0.1)"
     parser.add_argument("--tolerance", type=_amount, metavar="SHARE", help=what)
     parser.add_argument("--bootstrap", type=_count, metavar="B", help="refits for 95%% intervals (default: 999)")
-    parser.add_argument("--seed", type=_count, default=0, help="of the refits (default: 0)")
+    parser.add_argument("--seed", type=_count, help="of the refits (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, in full precision")
     parser.add_argument("--report", type=Path, metavar="OUT.html", help="also write a page with figures")
     parser.set_defaults(command=_fit)
@@ -364,7 +364,7 @@ def _fit(args: argparse.Namespace) -> int:
     try:
         made = report.make(
             given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
-            seed=args.seed, tolerance=args.tolerance,
+            seed=args.seed or 0, tolerance=args.tolerance,
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{args.runs}: {error}") from error
@@ -390,8 +390,12 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
             raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
         raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
-    if args.approach in "12" and args.bootstrap:
-        raise ValueError("--bootstrap belongs to --approach 3 and vp: approaches 1 and 2 come without intervals")
+    if args.approach in "12" and (args.bootstrap or args.seed is not None):
+        raise ValueError(
+            "--bootstrap and --seed belong to --approach 3 and vp: approaches 1 and 2 come without intervals"
+        )
+    if args.approach == "2" and args.cluster:
+        raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
 
 
 def _add_plan(commands) -> None:

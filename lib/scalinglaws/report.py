@@ -118,7 +118,7 @@ def make(
     """
     columns = points.columns
     if approach in ("1", "2"):
-        frontier = _frontier(points, approach, tolerance or chinchilla.TOLERANCE)
+        frontier = _frontier(points, approach, chinchilla.TOLERANCE if tolerance is None else tolerance)
         return Report(
             found=frontier, approach=approach, points=points, cloud=None, intervals=None,
             exponents=(frontier.a, frontier.b), cautions=(*points.warnings, *frontier.warnings),
