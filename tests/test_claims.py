@@ -1,6 +1,7 @@
 """The ledger: chapters write it, hold themselves to it, and it names every claim they state."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -141,6 +142,32 @@ def test_the_command_prints_filters_and_gates(kept, chapters, records, capsys, m
     change(records, verdict="contradicted")
     assert gate("--check", records) == 1
     assert "slope: the ledger has another verdict" in capsys.readouterr().out
+
+
+def test_a_claim_in_a_comment_is_not_stated(chapters, records):
+    lines = [f"# {CELL.splitlines()[0]}", 'book.Claim(  # id="one"', '    id="slope")', 'x = 1  # Claim(id="three")']
+    cell = {"cell_type": "code", "source": ['# Claim(id="two")\n', *(f"{line}\n" for line in lines)]}
+    (chapters / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
+    assert claims.stated(chapters / "01_slopes.ipynb") == ["slope"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"cells": [{"cell_type": "code"}]}'])
+def test_a_broken_notebook_is_named(chapters, tmp_path, text):
+    (chapters / "01_slopes.ipynb").write_text(text)
+    with pytest.raises(ValueError, match=r"01_slopes.ipynb: is no notebook \(\w+\); save it again"):
+        claims.collect(tmp_path, chapters)
+
+
+@pytest.mark.parametrize("id", ["two/x", "two\\x", ""])
+def test_an_id_is_the_name_of_a_file(id):
+    with pytest.raises(ValueError, match="no slash"):
+        claims.Claim(**CLAIM | {"id": id})
+
+
+def test_a_number_that_is_none_stays_none():
+    row = CLAIM | {"ours": math.nan, "low": None, "high": None}
+    assert claims.agree(row, row) == ""
+    assert claims.agree(row | {"ours": 0.1}, row) == "value of ours, nan and not 0.1"
 
 
 def test_an_id_may_be_made_in_a_loop(chapters, records):

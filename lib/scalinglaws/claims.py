@@ -114,6 +114,8 @@ class Claim:
     fmt: str = "{:.3g}"
 
     def __post_init__(self) -> None:
+        if not self.id or {*self.id} & {*"/\\"}:
+            raise ValueError(f"claim id {self.id!r}: it names a file, so give letters and hyphens, and no slash")
         for name, allowed in (("verdict", get_args(Verdict)), ("how", get_args(How))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"claim {self.id}: {name} is {getattr(self, name)!r}, use one of {allowed}")
@@ -336,8 +338,12 @@ def in_words(table: pd.DataFrame) -> str:
 
 def stated(notebook: Path) -> list[str]:
     """Return the ids of a notebook's claims, in its order, as regular expressions: an id may have parts in braces."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{notebook}: is no notebook ({type(error).__name__}); save it again") from error
+    code = re.sub(r"^([^\"'#\n]*)#.*$", r"\1", code, flags=re.MULTILINE)  # comments
     ids = re.findall(r"Claim\(\s*id=f?\"([^\"]+)\"", code)
     return [".+".join(map(re.escape, re.split(r"\{[^}]*\}", id))) for id in ids]
 
@@ -347,7 +353,8 @@ def agree(record: dict, row: dict) -> str:
 
     Words must be equal. Numbers that come from no training must agree to a tenth of their interval (a bootstrap's
     ends move a little with the processor's rounding) or to a thousandth. A live claim trains again, elsewhere to other
-    digits: its value may leave the ledger's interval by the widths of the two intervals, and no further.
+    digits: its value may leave the ledger's interval by the widths of the two intervals, and no further; without an
+    interval it may be any number.
     """
     for name in ("statement", "published_id", "criterion", "verdict", "how"):
         if record[name] != row[name]:
@@ -361,6 +368,8 @@ def agree(record: dict, row: dict) -> str:
         return f"interval, from {row['low']:.4g} to {row['high']:.4g}" if apart else ""
     width = row["high"] - row["low"] if has_interval else 0.0
     for name in ("ours", "low", "high") if has_interval else ("ours",):
+        if math.isnan(record[name]) and math.isnan(row[name]):
+            continue
         if not math.isclose(record[name], row[name], rel_tol=1e-3, abs_tol=width / 10):
             return f"value of {name}, {row[name]:.6g} and not {record[name]:.6g}"
     return ""
