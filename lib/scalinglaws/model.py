@@ -113,8 +113,8 @@ def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
         q, k = _rotate(q, at), _rotate(k, at)
     q = q * at.attention_scale
     if at.mask is None:
-        flat = (z.flatten(0, -4) for z in (q, k, v))  # with a further axis torch would take its slow path
-        out = F.scaled_dot_product_attention(*flat, is_causal=True, scale=1.0).view(q.shape)
+        flat_q, flat_k, flat_v = (z.flatten(0, -4) for z in (q, k, v))  # a further axis would be torch's slow path
+        out = F.scaled_dot_product_attention(flat_q, flat_k, flat_v, is_causal=True, scale=1.0).view(q.shape)
     else:
         out = (q @ k.transpose(-1, -2) + at.mask).softmax(-1) @ v
     return rearrange(out, "... b n t h -> ... (b t) (n h)")
