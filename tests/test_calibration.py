@@ -38,6 +38,8 @@ def test_each_kind_of_noise_has_the_spread_that_it_claims(design):
     assert budgets[-1].mean() > 3 * budgets[0].mean()
     with pytest.raises(ValueError, match="noise is 'loud'; choose one of resampled, Gaussian, unequal"):
         design.noise("loud", rng)
+    with pytest.raises(ValueError, match="noise is 'gaussian'; choose one of resampled, Gaussian, unequal"):
+        simulate(design, "gaussian", 0)
 
 
 def test_the_bootstrap_holds_and_the_curvature_does_not(design):

@@ -444,3 +444,8 @@ def test_a_point_whose_curvature_overflows_is_a_step_that_failed():
     assert settled.tolist() == [True, False]
     assert u[0, 3] == pytest.approx(fit(chinchilla, **points, delta=math.inf).theta["alpha"], rel=1e-9)
     assert value[1] == math.inf
+
+
+def test_the_name_of_a_law_is_no_law():
+    with pytest.raises(TypeError, match="pass a law, such as laws"):
+        fit("chinchilla", **noisy(0))

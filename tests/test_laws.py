@@ -425,3 +425,14 @@ def test_an_exponent_at_its_bound_has_no_optimum(law):
 def test_a_budget_is_positive_and_finite(law, C):
     with pytest.raises(ValueError, match="C must be positive and finite"):
         law.optimum(EXAMPLES.get(law.name, SURFACE), C)
+
+
+def test_a_bound_says_what_it_means():
+    x = np.geomspace(1e6, 1e10, 30)
+    corner = 2 + 3 * np.where(x < 1e8, (x / 1e8) ** -0.3, 1.0)
+    assert "f_1 at 0.01: the bend is a corner" in fit(broken, x=x, L=corner).message
+    x = np.linspace(2, 5, 12)
+    batch = 1e6 * np.exp(0.01 * np.random.default_rng(0).normal(size=12))
+    assert "alpha_B at 50: the batch does not change with the loss" in fit(critical_batch, x=x, L=batch).message
+    assert chinchilla.bound_words("A", lowest=True) == "its term has vanished"
+    assert chinchilla.bound_words("A", lowest=False) == "larger than these points can tell"

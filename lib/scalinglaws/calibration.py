@@ -61,8 +61,7 @@ class Design:
 
         Gaussian noise has the residuals' robust spread; unequal noise the mean size of theirs at like budgets.
         """
-        if kind not in NOISES:
-            raise ValueError(f"noise is {kind!r}; choose one of {', '.join(NOISES)}")
+        _index(kind)
         if kind == "resampled":
             return rng.choice(self.residuals, self.residuals.size)
         drawn = rng.normal(size=self.residuals.size)
@@ -97,7 +96,7 @@ def simulate(
     -----
     A data set that cannot be fitted counts as one whose intervals do not hold.
     """
-    rng = np.random.default_rng([NOISES.index(kind), number])
+    rng = np.random.default_rng([_index(kind), number])
     L = chinchilla.value(design.truth, design.N, design.D) * np.exp(design.noise(kind, rng))
     true = design.quantities({name: np.array(value) for name, value in design.truth.items()})
     try:
@@ -112,6 +111,13 @@ def simulate(
             row = {"noise": kind, "method": method, "quantity": name, "simulation": number}
             rows.append(row | {"low": low, "high": high, "held": bool(low <= float(true[name]) <= high)})
     return rows
+
+
+def _index(kind: Noise) -> int:
+    """Place of a kind among all."""
+    if kind not in NOISES:
+        raise ValueError(f"noise is {kind!r}; choose one of {', '.join(NOISES)}")
+    return NOISES.index(kind)
 
 
 def _intervals(design: Design, cloud: Bootstrap, method: Method) -> dict[str, tuple[float, float]]:

@@ -198,7 +198,11 @@ def fit(
         than parameters.
     ValueError
         If the variables are not those of the law, or an option is unknown.
+    TypeError
+        If ``law`` is something else, such as the name of one.
     """
+    if not isinstance(law, Law):
+        raise TypeError(f"law is {law!r}; pass a law, such as laws.chinchilla (others: {', '.join(LAWS)})")
     if residual not in get_args(Residual):
         raise ValueError(f"residual is {residual!r}; choose one of {', '.join(get_args(Residual))}")
     if delta is not None and not delta > 0:
@@ -437,7 +441,11 @@ def _report(
             for u in (optimum[0], starts[best])
         )
     overflown = [name for name, value in theta.items() if not math.isfinite(value)]
-    bounds = {name: _bound_text(law, name, theta[name]) for name in np.array(law.parameters)[~inside].tolist()}
+    bounds = {
+        name: f"{name} at {theta[name]:.4g}: {law.bound_words(name, lowest=bool(optimum[0, j] <= low[j] + 1e-9))}"
+        for j, name in enumerate(law.parameters)
+        if not inside[j]
+    }
     if condition > MAX_CONDITION:
         status = Status.ILL_CONDITIONED
         unusable = f"condition {condition:.4g} is above {MAX_CONDITION:.4g}"
@@ -477,18 +485,6 @@ def _report(
         x=x,
         L=L,
     )
-
-
-def _bound_text(law: Law, name: str, value: float) -> str:
-    """What it means that a parameter is at its bound."""
-    kind = law.kinds[name]
-    if kind == "floor":
-        return f"{name} at 0: these points show no floor"
-    if kind == "scale":
-        return f"{name} at {value:.4g}: its term has vanished"
-    if kind == "slope":
-        return f"{name} at {value:.4g}: a step, not a bend"
-    return f"{name} at {value:.4g}: " + ("the loss does not fall" if value < 1 else "a step, not a power law")
 
 
 def _correlations(problem: Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:

@@ -209,6 +209,16 @@ class Law(ABC):
         low, high = np.array([limits[kind] for kind in self.kinds.values()]).T
         return low, high
 
+    def bound_words(self, name: str, *, lowest: bool) -> str:
+        """Return what it means that a parameter is at its lowest or, if not, its highest coordinate."""
+        words = {
+            "floor": ("these points show no floor", "all of the loss is floor"),
+            "scale": ("its term has vanished", "larger than these points can tell"),
+            "exponent": ("the loss does not fall", "a step, not a power law"),
+            "slope": ("a step, not a bend", "a step, not a bend"),
+        }
+        return words[self.kinds[name]][0 if lowest else 1]
+
     @cached_property
     def least_sizes(self) -> Mapping[str, int]:
         """How many different values of each variable a fit needs."""
@@ -719,6 +729,12 @@ class CriticalBatch(Written):
         """Lowest and highest coordinates: a loss moves the batch by a power of 0.02 to 50, and spans little."""
         return np.array([-400.0, 0.02]), np.array([400.0, 50.0])
 
+    def bound_words(self, name: str, *, lowest: bool) -> str:
+        """Return what a bound means, see `Law.bound_words`: the exponent is the inverse of alpha_B."""
+        if name == "alpha_B":
+            return "a step, not a power law" if lowest else "the batch does not change with the loss"
+        return super().bound_words(name, lowest=lowest)
+
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         """Return the batch, see `Written.formula`."""
         B_star, alpha_B = u
@@ -872,7 +888,8 @@ class Muennighoff(Written):
         """Return the compute-optimal N and D where only ``U`` unique tokens exist, see `Law.optimum`.
 
         The least loss on C = k N D by golden sections in ln N, which end where the loss is flat to round-off: N is good
-        to about 1e-7. While one pass is not yet optimal it is Chinchilla's optimum, exactly.
+        to about 1e-7, unless the unique tokens are used up. Then a wide range of N has the same loss to round-off, and
+        N is anywhere in it. While one pass is not yet optimal it is Chinchilla's optimum, exactly.
         """
         array = self.array(theta)
         self._check_falls(array)
@@ -1021,6 +1038,12 @@ class Broken(Written):
         low, high = (np.array(end) for end in super().bounds)
         low[3], high[3] = np.log(0.01), np.log(10.0)
         return low, high
+
+    def bound_words(self, name: str, *, lowest: bool) -> str:
+        """Return what a bound means, see `Law.bound_words`."""
+        if name == "f_1":
+            return "the bend is a corner" if lowest else "the bend is too wide to be one"
+        return super().bound_words(name, lowest=lowest)
 
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         """Return the loss, see `Written.formula`."""
