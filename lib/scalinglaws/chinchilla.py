@@ -237,7 +237,7 @@ def approach2(
     tolerance : float
         In ln C.
     surface : Fit or mapping, optional
-        Anything with an alpha and a beta: sizes the bias of the parabola, see `isoflop_bias`, which is reported and
+        Anything with an alpha and a beta: sizes the bias of the parabola on the sizes at hand, which is reported and
         not removed.
 
     Returns
@@ -269,8 +269,9 @@ def approach2(
             theta = surface.theta if isinstance(surface, Fit) else surface
             if not {"alpha", "beta"} <= theta.keys():
                 raise ValueError(f"surface has {', '.join(theta)}; give one with an alpha and a beta, or leave it out")
-            each = [isoflop_bias(columns["N"][rows], alpha=theta["alpha"], beta=theta["beta"]) for rows in kept]
-            bias = float(np.mean(each))
+            found_N = [budget.N_opt for budget in budgets if budget.refused is None]
+            offsets = [np.log(columns["N"][rows] / N_opt) for rows, N_opt in zip(kept, found_N, strict=True)]
+            bias = float(np.mean([_vertex_bias(each, theta["alpha"], theta["beta"]) for each in offsets]))
             if abs(bias) > TELLING_BIAS:
                 warnings.append(
                     f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g}% "
@@ -284,15 +285,31 @@ def approach2(
 
 
 def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
-    r"""Return the error of ln N_opt of a parabola through the sizes ``N`` of one budget, around their middle.
+    r"""Return the error of ln N_opt of a parabola through sizes ``N`` of one budget that are centered on its optimum.
 
     With :math:`u = \ln N - \langle\ln N\rangle`, :math:`(\alpha - \beta)/6 \cdot \langle u^4 \rangle / \langle u^2
-    \rangle`: the least-squares line through a cubic. Leading order in the width; good to 3% up to 16 times either way.
-    It is the same at every budget that is probed in the same way, so it moves the line and not its slope.
+    \rangle`: the least-squares line through a cubic. Leading order in the width, good to 5% up to 16 times either way;
+    off the center it does not hold, and `approach2` reckons with the grid at hand. It is the same at every budget that
+    is probed in the same way, so it moves the line and not its slope.
     """
     u = np.log(np.asarray(N, float))
     u = u - u.mean()
     return float((alpha - beta) / 6 * np.mean(u**4) / np.mean(u**2))
+
+
+def _vertex_bias(offsets: Array, alpha: float, beta: float) -> float:
+    """The error of ln N_opt of a parabola through ln N - ln N_opt as found: that at which it would be found there.
+
+    On one budget the loss is, up to floor and scale, beta exp(-alpha v) + alpha exp(beta v) with v from the optimum.
+    """
+    if min(alpha, beta) <= 0:
+        return math.nan  # no optimum to be off from
+    bias, most = 0.0, float(np.ptp(offsets))
+    for _ in range(20):
+        v = offsets + bias
+        curvature, slope, _ = np.polyfit(offsets, beta * np.expm1(-alpha * v) + alpha * np.expm1(beta * v), 2)
+        bias = min(max(bias - slope / (2 * curvature), -most), most)
+    return float(bias)
 
 
 def approach3(
