@@ -39,6 +39,16 @@ def test_a_mixed_stack_equals_run_by_run():
         assert run.provenance["runtime"].endswith("8 together")
 
 
+def test_width_rules_act_in_full_precision():
+    config = replace(EAGER, precision="bf16")
+    wide = {"d_model": 48, "n_head": 3, "d_ff": 96}
+    specs = [changed(**wide, parametrization="mup", base_d_model=10), changed(**wide, parametrization="standard")]
+    together = ensemble.train(specs, CORPUS, config)
+    assert [run.loss for run in together] == pytest.approx(
+        [train.train(spec, CORPUS, config).loss for spec in specs], abs=2e-5
+    )
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_first_of_a_group_does_not_say_how_much_text_there_is(order, tmp_path):
     (tmp_path / "text.txt").write_bytes(CORPUS.train.astype(np.uint8).tobytes() + CORPUS.val.astype(np.uint8).tobytes())

@@ -250,11 +250,11 @@ def _plain_gradient(f: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tu
 
 
 def _tables(specs: Sequence[RunSpec], device: str, dtype: torch.dtype) -> model.Tables:
-    """The tables of K models; scales that differ become tensors."""
+    """The tables of K models; scales that differ become tensors, in float32 as numbers act."""
     scales = {"attention_scale": mup.attention_scale, "output_scale": mup.output_scale}
     each = {name: [scale(spec.model) for spec in specs] for name, scale in scales.items()}
     many = {
-        name: torch.tensor(values, device=device, dtype=dtype).view(-1, *(1,) * (4 if "attention" in name else 2))
+        name: torch.tensor(values, device=device).view(-1, *(1,) * (4 if "attention" in name else 2))
         for name, values in each.items()
         if len(set(values)) > 1
     }

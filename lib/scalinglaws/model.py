@@ -42,8 +42,8 @@ def init(model: ModelConfig, seed: int) -> Tensor:
 class Tables:
     """What a model needs besides weights; made once, because recomputing it in every step is a tenth of the time."""
 
-    attention_scale: float | Tensor  # a number, or (K, 1, 1, 1, 1) for models under different width rules
-    output_scale: float | Tensor  # a number, or (K, 1, 1)
+    attention_scale: float | Tensor  # a number, or float32 (K, 1, 1, 1, 1) for models under several width rules
+    output_scale: float | Tensor  # a number, or float32 (K, 1, 1)
     cos: Tensor  # (T, h/2): rotary angles, Su et al. 2021, section 3.4.2
     sin: Tensor  # (T, h/2)
     mask: Tensor | None  # (T, T): -inf where a position would see the future; None: torch's fused attention masks
@@ -83,7 +83,7 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
         u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
         x = x + F.dropout(u @ w[f"{i}.down"], p, train)
     head = w["embedding"].transpose(-1, -2) if model.tied else w["head"]
-    return (at.output_scale * _norm(x)) @ head  # K... (B T) V
+    return (at.output_scale * _norm(x)).to(x.dtype) @ head  # K... (B T) V
 
 
 def loss(
@@ -111,7 +111,7 @@ def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
     q, k, v = qkv.unbind(0)  # K... B n T h
     if model.position == "rope":
         q, k = _rotate(q, at), _rotate(k, at)
-    q = q * at.attention_scale
+    q = (q * at.attention_scale).to(v.dtype)
     if at.mask is None:
         flat_q, flat_k, flat_v = (z.flatten(0, -4) for z in (q, k, v))  # a further axis would be torch's slow path
         out = F.scaled_dot_product_attention(flat_q, flat_k, flat_v, is_causal=True, scale=1.0).view(q.shape)
