@@ -660,7 +660,7 @@ def test_dry_run_prints_the_plan_and_trains_nothing(capsys, monkeypatch):
     assert main(["sweep", "synthetic", "--dry-run", "--workers", "2"]) == 0
     *rows, total = capsys.readouterr().out.splitlines()
     plan = sweep.plan(sweep.load("synthetic"), "runs/synthetic")
-    assert len(rows) == 1 + 30
+    assert len(rows) == 1 + 7 * 6
     assert rows[0].split() == list(plan.columns)
     assert rows[1].split()[:5] == [
         "1",
@@ -671,7 +671,7 @@ def test_dry_run_prints_the_plan_and_trains_nothing(capsys, monkeypatch):
     ]  # 3 (2 (3072 + 2048) + 4 16 16) FLOPs a token
     flops = (plan["flops"] * plan["runs"]).sum()
     seconds = plan["seconds"].sum() / 2
-    assert total == f"90 runs, 90 of them missing; C {flops:.3g} FLOPs in all; about {seconds:.0f} s on 2 workers"
+    assert total == f"126 runs, 126 of them missing; C {flops:.3g} FLOPs in all; about {seconds:,.0f} s on 2 workers"
     assert main(["sweep", "synthetic", "--dry-run", "--json"]) == 0
     assert [row["tokens"] for row in json.loads(capsys.readouterr().out)] == plan["tokens"].tolist()
     assert not Path("runs").exists()

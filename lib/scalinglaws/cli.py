@@ -272,7 +272,7 @@ def _reasons(specs: list[RunSpec], args: argparse.Namespace) -> list[str]:
     except ModuleNotFoundError:
         return []
     runtime = train.Runtime(device=args.device, precision=args.precision, compile=args.compile)
-    groups = {(group[0].model.n_layer, group[0].model.d_model): group for group in ensemble.groups(specs)}
+    groups = {(group[0].model.n_layer, group[0].model.d_model): group for group in ensemble.groups(specs, runtime)}
     return [f"n_layer={layers} d_model={d}: {ensemble.reason(group, runtime)}" for (layers, d), group in groups.items()]
 
 

@@ -160,7 +160,7 @@ def _choose(
         raise ValueError(f"column {twice[0]!r} stands twice in the header; rename one")
     direct = [letter for letter in (*needs, "L") if letter in chosen]
     wanted = {*direct} if len(direct) == len({*needs, "L"}) else {*needs, "L", *"NDC"}
-    idle = sorted({*named} - wanted)
+    idle = sorted({*named} - wanted - {"C"})  # approaches 1 and 2 want C of the same table
     if idle:
         raise ValueError(f"--{idle[0]} has no effect on a fit of {', '.join([*needs, 'L'])}; leave it out")
     return {k: v for k, v in chosen.items() if k in wanted}, [note for note in notes if note[0] in wanted]
