@@ -256,12 +256,12 @@ def test_drafts_of_the_dead_are_deleted_after_a_day(store):
     (store.folder / ".notes").touch()
     before = set(store.folder.iterdir())
     for draft, days in (("old.npz", 1.1), ("young.npz", 0.9)):
-        path = store.folder / (runs._DRAFT + draft)
+        path = store.folder / (runs.DRAFT + draft)
         path.touch()
         os.utime(path, (time.time() - 86_400 * days,) * 2)
     os.utime(store.folder / ".notes", (0, 0))
     store.write(RUN)
-    assert set(store.folder.iterdir()) - before == {store.folder / (runs._DRAFT + "young.npz")}
+    assert set(store.folder.iterdir()) - before == {store.folder / (runs.DRAFT + "young.npz")}
     assert before <= set(store.folder.iterdir())
 
 
@@ -269,7 +269,7 @@ def test_a_kill_leaves_a_draft_that_is_found(store, monkeypatch):
     seen = []
     monkeypatch.setattr(Path, "replace", lambda draft, path: seen.append(draft.name))
     store.write(RUN)
-    assert all(name.startswith(runs._DRAFT) for name in seen)
+    assert all(name.startswith(runs.DRAFT) for name in seen)
     assert len(seen) == 2
 
 

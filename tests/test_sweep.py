@@ -307,7 +307,7 @@ def test_a_full_disk_keeps_every_finished_row(monkeypatch):
             quiet(specs)
     assert len(RunStore("store").all()) == 2
     assert {p.suffix for p in Path("store").iterdir() if not p.name.startswith(".")} == {".json", ".npz"}
-    assert not list(Path("store").glob(".tmp-*"))
+    assert not list(Path("store").glob(".draft-*"))
     assert alike(quiet(specs), quiet(specs, "undisturbed"))
 
 
@@ -421,14 +421,14 @@ def test_another_fault_of_locks_is_raised(monkeypatch):
 
 
 def test_drafts_of_the_killed_go_and_those_of_the_living_stay():
-    old, new = Path("store", ".tmp-old"), Path("store", ".tmp-new")
+    old, new = Path("store", ".draft-old"), Path("store", ".draft-new")
     for draft in (old, new):
         (draft / "job").mkdir(parents=True)
         (draft / "job" / "half.json").touch()
-    day_before = time.time() - sweep.DRAFT_SECONDS - 60
+    day_before = time.time() - runs.DRAFT_SECONDS - 60
     os.utime(old, (day_before, day_before))
     quiet(short())
-    assert [path.name for path in Path("store").glob(".tmp-*")] == [new.name]
+    assert [path.name for path in Path("store").glob(".draft-*")] == [new.name]
 
 
 def test_two_commands_at_once_share_the_work():

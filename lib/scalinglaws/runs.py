@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 import tokenize
@@ -58,7 +59,7 @@ COLUMNS = {
 # Keys of `Run.provenance`: where and with what a run was made.
 PROVENANCE = ("commit", "versions", "device", "runtime", "fingerprint", "time")
 
-_DRAFT, _DRAFT_SECONDS = ".draft-", 86_400.0  # how unfinished files begin, and for how long they may be somebody's
+DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin, and how long it may be somebody's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +308,7 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_drafts(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_DRAFT}{path.stem}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{path.stem}.", suffix=path.suffix)
         os.close(handle)
         tmp = Path(name)
         write(tmp)
@@ -326,11 +327,11 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _clear_drafts(folder: Path) -> None:
-    """Delete what processes that were killed while they wrote have left; those that write now are younger."""
-    for draft in folder.glob(f"{_DRAFT}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _DRAFT_SECONDS:
-                draft.unlink()
+    """Delete the files and folders of processes that were killed while they wrote; those that write now are younger."""
+    for draft in folder.glob(f"{DRAFT}*"):
+        with contextlib.suppress(OSError):  # another process may be at it too
+            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import queue
 import runpy
-import shutil
 import signal
 import statistics
 import tempfile
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 SWEEPS = Path(__file__).parents[2] / "sweeps"  # of the checkout
 FLOPS_PER_SECOND = 5e10  # of one core on small models, eager: what a plan reckons with before anything is measured
 AT_ONCE = 64  # jobs that an executor is given at a time when it does not say how many workers it has
-DRAFT_SECONDS = 86_400.0  # after which a draft in the store is one of a killed process
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # what file systems without locks answer
 POLL_SECONDS = 1.0  # between looks at the runs that another process is training
 
@@ -473,7 +471,6 @@ def run(
 
     specs, store = list(dict.fromkeys(specs)), _store(store)
     engine = engine or _Here()
-    _remove_old_drafts(store)
     _unpack_all(store)
     todo = _unfinished(store, specs)
     if not todo:
@@ -612,22 +609,14 @@ def _write_all(store: "RunStore", finished: "Sequence[Run]") -> None:
     Half a group would be completed by a smaller group, whose losses differ in the last digits from an undisturbed
     sweep's. So the runs are written into a folder, which gets its name in one piece, and moved out of it.
     """
-    from scalinglaws.runs import RunStore
+    from scalinglaws.runs import DRAFT, RunStore
 
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=store.folder) as tmp:
+    with tempfile.TemporaryDirectory(prefix=DRAFT, dir=store.folder) as tmp:
         whole = Path(tmp, "job")
         for run in finished:
             RunStore(whole).write(run)
         whole.rename(store.folder / f".job-{finished[0].spec.hash}")
     _unpack_all(store)
-
-
-def _remove_old_drafts(store: "RunStore") -> None:
-    """Remove what processes left that were killed while they wrote the runs of a job."""
-    for draft in store.folder.glob(".tmp-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process may be at it too
-            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
-                shutil.rmtree(draft)
 
 
 def _unpack_all(store: "RunStore") -> None:
