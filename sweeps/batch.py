@@ -10,7 +10,7 @@ from scalinglaws import recipe, sweep
 from scalinglaws.config import RunSpec
 
 CONSTANT = replace(recipe.TEXT, schedule="constant")  # a loss on the way is comparable at every step
-TOKENS = {128: 6e5, 256: 6e5, 512: 7e5, 1024: 8e5, 2048: 10e5, 4096: 14e5, 8192: 22e5}  # by batch_tokens
+TOKENS = {128: 16e5, 256: 16e5, 512: 18e5, 1024: 20e5, 2048: 24e5, 4096: 30e5, 8192: 44e5}  # by batch_tokens
 BEST = {128: -7.5, 256: -7, 512: -7, 1024: -6.5, 2048: -6, 4096: -5.5, 8192: -5.5}  # log2 of the rate, in a first sweep
 AROUND = (-1, -0.5, 0, 0.5, 1)  # octaves
 WIDTHS = (64, 32)
