@@ -3,7 +3,11 @@
 import matplotlib as mpl
 import nbmake.pytest_items
 import pytest
+from browsing import CHROMIUM, QUIET, ROOT, SITE
+from filelock import FileLock
 from hypothesis import settings
+from making import OURS, make
+from playwright.sync_api import sync_playwright
 from remember import RememberedRun
 
 mpl.use("agg")  # not through the environment: the kernels that tests start would inherit it and draw nothing
@@ -23,3 +27,31 @@ def pytest_collection_modifyitems(items):
     if not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Return the folder of the book, built as `make book` builds it; takes seconds where it is up to date."""
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with FileLock(ROOT / "_build/book.lock"):  # two workers may ask for it
+        done = make("book", *OURS, folder=ROOT)
+    if done.returncode:
+        pytest.fail(f"make book failed:\n{done.stdout}{done.stderr}", pytrace=False)
+    return SITE
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Return every page of the book, without the one that only redirects to the first."""
+    found = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+    return [path for path in found if 'http-equiv="Refresh"' not in path.read_text()]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a running Chromium."""
+    assert CHROMIUM, "no Chromium, and REQUIRE_BROWSER is set"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import nbformat
 import psutil
 import pytest
+from browsing import CHROMIUM, QUIET, needs_chromium
 from playwright.sync_api import expect, sync_playwright
-from test_pages import CHROMIUM, QUIET, needs_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), needs_chromium]
 

@@ -6,8 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
-from test_pages import CHROMIUM, QUIET, needs_chromium
+from browsing import needs_chromium
 
 from scalinglaws import chinchilla, laws, widgets
 
@@ -90,12 +89,8 @@ def test_the_button_says_what_went_wrong():
 
 
 @pytest.fixture(scope="module")
-def page():
-    assert CHROMIUM, "no Chromium, and REQUIRE_BROWSER is set"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium.new_page()
-        chromium.close()
+def page(browser):
+    return browser.new_page()
 
 
 def compute(page, name, states, function="compute"):

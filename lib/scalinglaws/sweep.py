@@ -243,16 +243,14 @@ def load(name: str) -> list[RunSpec]:
 
 def work(specs: Iterable[RunSpec]) -> dict[RunSpec, float]:
     """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk."""
-    out, trunks = {}, {}
-    for spec in sorted(specs, key=lambda s: s.train.tokens):
-        config = spec.train
-        tokens = float(config.tokens)
-        if config.schedule == "wsd" and not config.eval_at:
-            trunk = (spec.model, spec.data, dataclasses.replace(config, tokens=config.batch_tokens * 2**40))
-            plateau = (1 - config.cooldown_frac) * tokens
-            tokens -= trunks.get(trunk, 0.0)
-            trunks[trunk] = plateau
-        out[spec] = counting.flops_per_token(spec.model) * tokens
+    from scalinglaws import ensemble
+
+    out = {}
+    for trunk in ensemble.by_trunk(specs):
+        there = 0.0  # tokens that the trunk has seen when this run leaves it
+        for spec in trunk:
+            out[spec] = counting.flops_per_token(spec.model) * (spec.train.tokens - there)
+            there = (1 - spec.train.cooldown_frac) * spec.train.tokens
     return out
 
 

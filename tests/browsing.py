@@ -1,0 +1,122 @@
+"""The pages of the book in Chromium, opened from disk with the network cut off."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from wcag import contrast, luminance
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "_build/html"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"),
+    reason=f"no Chromium: install one of {', '.join(NAMES)}, or name it in CHROMIUM",
+)
+on_pages = [
+    pytest.mark.browser,
+    pytest.mark.timeout(3600),  # the first of these tests waits for the build
+    needs_chromium,
+]
+
+
+class Visit:
+    """One page in a window of its own without a network: what went wrong, and what `look` makes of the page."""
+
+    def __init__(self, browser, path, look, until="load", **window):
+        self.name = path.relative_to(SITE).as_posix()
+        self.trouble = []
+        self.loaded = set()
+        context = browser.new_context(**window)
+        context.route("**/*", self.only_from_disk)
+        page = context.new_page()
+        page.on("console", self.hear)
+        page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
+        page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
+        page.goto(path.as_uri())  # until "load": before, the promise that follows may be another
+        page.wait_for_load_state(until)
+        page.evaluate("window.MathJax?.startup?.promise.then(() => true)")
+        page.evaluate("document.fonts.ready.then(() => true)")
+        self.seen = look(page)
+        self.trouble = list(self.trouble)  # what follows is the closing of the window
+        context.close()
+
+    def hear(self, message):
+        if message.type == "error":
+            self.trouble.append(f"console: {message.text}")
+
+    def only_from_disk(self, route):
+        if route.request.url.startswith(("file:", "data:", "blob:")):
+            self.loaded.add(route.request.url)
+            route.continue_()
+        else:
+            self.trouble.append(f"outside: {route.request.url}")
+            route.abort()
+
+    @property
+    def weight(self):
+        """Size of all files that the page loaded, in bytes."""
+        files = {unquote(urlparse(url).path) for url in self.loaded if url.startswith("file:")}
+        return sum(Path(name).stat().st_size for name in files)
+
+
+# Text and the first solid background behind it, for one element of each kind.
+COLORS = """selectors => selectors.map(selector => [selector, document.querySelector(selector)])
+    .filter(([, element]) => element)
+    .map(([selector, element]) => {
+        let behind = element;
+        const color = e => getComputedStyle(e).backgroundColor;
+        while (behind.parentElement && /rgba\\(.*, 0\\)|transparent/.test(color(behind))) behind = behind.parentElement;
+        return [selector, getComputedStyle(element).color, color(behind)];
+    })"""
+READ = ["p", "h1", "a", "code", "th", "figcaption", ".admonition-title", ".verdict", ".claim dt", "summary", "pre span"]
+READ = [f"article {selector}" for selector in READ] + [".bd-sidebar-primary a", ".bd-sidebar-primary .caption"]
+
+
+def weak_text(page):
+    """Return the kinds of text whose contrast is below WCAG's 4.5."""
+    found = {}
+    for selector, *colors in page.evaluate(COLORS, READ):
+        rgb = [np.array(re.findall(r"[\d.]+", color)[:3], dtype=float) / 255 for color in colors]
+        found[selector] = round(contrast(*map(luminance, rgb)), 2)
+    return {selector: ratio for selector, ratio in found.items() if ratio < 4.5}
+
+
+AXE = Axe()
+# Formulas have the color of the text around them, and code has few kinds of words: thousands of elements, one verdict.
+THIN = """() => {
+    const seen = new Set();
+    document.querySelectorAll("mjx-container").forEach(e => e.remove());
+    for (const span of document.querySelectorAll(".highlight pre span")) {
+        if (seen.has(span.className)) span.replaceWith(...span.childNodes);
+        seen.add(span.className);
+    }
+}"""
+
+
+def barriers(page, **rules):
+    """Return what axe-core calls serious or critical; the page has lost its formulas afterwards."""
+    page.evaluate(THIN)
+    options = {"resultTypes": ["violations"], "preload": False} | rules
+    return [
+        f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['html'][:120]}"
+        for violation in AXE.run(page, options=options).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
