@@ -18,29 +18,44 @@ SUBWORDS = replace(
     batch_tokens=1024,
     warmup_tokens=2**16,
 )
-TRANSFORMER = SUBWORDS.model(64, n_layer=2)  # 2 x 12 d^2 = 98,304
-LSTM = ModelConfig(  # 8 d^2 = 96,800
-    family="lstm",
-    n_layer=1,
-    d_model=110,
-    n_head=1,
-    d_ff=4 * 110,
-    vocab_size=SUBWORDS.vocab_size,
-    seq_len=SUBWORDS.seq_len,
-    position="none",
-    parametrization="standard",
-)
 LENGTHS = tuple(2**k for k in range(19, 23))
 LRS = (2.0**-7, 2.0**-6, 2.0**-8)  # the transformer's at the base width
-SEEDS = (0,)
+SHORT_WINDOWS = replace(SUBWORDS, seq_len=64)
+CHARACTERS = replace(SUBWORDS, data=recipe.TEXT.data, vocab_size=recipe.TEXT.vocab_size)
+
+
+def lstm(reader: recipe.Recipe) -> ModelConfig:
+    """An LSTM that reads what a recipe's transformers read: 8 d^2 = 96,800 parameters in its layer."""
+    return ModelConfig(
+        family="lstm",
+        n_layer=1,
+        d_model=110,
+        n_head=1,
+        d_ff=4 * 110,
+        vocab_size=reader.vocab_size,
+        seq_len=reader.seq_len,
+        position="none",
+        parametrization="standard",
+    )
+
+
+def transformer(reader: recipe.Recipe) -> ModelConfig:
+    """A transformer of two layers: 2 x 12 d^2 = 98,304 parameters in them."""
+    return reader.model(64, n_layer=2)
+
+
+def all_lengths(reader: recipe.Recipe, model: ModelConfig, lr: float) -> list[RunSpec]:
+    """The runs of a model at one rate: they share a trunk."""
+    one_size = sweep.grid(replace(reader, lr=lr), [32], LENGTHS)
+    return [RunSpec(model=model, train=one.train, data=one.data) for one in one_size]
 
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return [
-        RunSpec(model=model, train=sweep.vary(one, lr=lr).train, data=one.data)
-        for seed in SEEDS
-        for lr in LRS
-        for model in (TRANSFORMER, LSTM)
-        for one in sweep.grid(SUBWORDS, [32], LENGTHS, [seed])
+    race = [(SUBWORDS, model(SUBWORDS), lr) for lr in LRS for model in (transformer, lstm)]
+    # One thing at a time as in `architecture`, at one rate: a single layer (110,592), short windows, characters.
+    undone = [(SUBWORDS, SUBWORDS.model(96), LRS[0])]
+    undone += [
+        (reader, model(reader), LRS[0]) for reader in (SHORT_WINDOWS, CHARACTERS) for model in (transformer, lstm)
     ]
+    return [spec for runs in (race, undone) for one in runs for spec in all_lengths(*one)]
