@@ -79,9 +79,10 @@ def test_scores_on_the_way():
         assert run.curve["eval_loss"] == pytest.approx(alone.curve["eval_loss"], abs=1e-4)
 
 
-def test_one_that_diverges_leaves_the_others_alone():
-    wild = changed(lr=1e4, grad_clip=0.0, optimizer="sgd")
-    tame = changed(lr=1e-2, grad_clip=0.0, optimizer="sgd")
+@pytest.mark.parametrize("eval_at", [(), (128,)])  # a score on the way does not move where a run is judged
+def test_one_that_diverges_leaves_the_others_alone(eval_at):
+    wild = changed(lr=1e4, grad_clip=0.0, optimizer="sgd", eval_at=eval_at)
+    tame = changed(lr=1e-2, grad_clip=0.0, optimizer="sgd", eval_at=eval_at)
     bad, good = ensemble.train([wild, tame], CORPUS, EAGER)
     assert bad.status == "diverged"
     assert bad.message == train.train(wild, CORPUS, EAGER).message

@@ -194,7 +194,7 @@ class Stack:
             for lane in state.lanes:
                 lane.step = number
             scored = number * config.batch_tokens in config.eval_at
-            if len(pending) == single.CHECK_EVERY or number == until or scored:
+            if number % single.CHECK_EVERY == 0 or number == until or scored:  # where a run alone is judged
                 losses = torch.stack(pending, dim=1).tolist()
                 pending.clear()
                 self._look(state, losses, (time.perf_counter() - began) / len(state.lanes), scored)
