@@ -500,6 +500,8 @@ def test_a_million_rows(capsys):
         (["--U", "D"], "runs.csv: --U has no effect on a fit of N, D, L; leave it out"),
         (["--x", "N"], "runs.csv: --x has no effect on a fit of N, D, L"),
         (["--law", "power", "--x", "N", "--D", "D"], "runs.csv: --D has no effect on a fit of x, L"),
+        (["--bootstrap", "0", "--seed", "1"], "--seed and --cluster shape the refits"),
+        (["--bootstrap", "0", "--cluster", "N"], "--seed and --cluster shape the refits"),
         (["--tolerance", "0.2"], "--tolerance belongs to --approach 2, and to 1 without --cluster"),
         (["--approach", "1", "--cluster", "N", "--tolerance", "0.2"], "--tolerance belongs to --approach 2"),
         (["--cluster", "seed"], "runs.csv: no column 'seed'; there are: N, D, loss"),

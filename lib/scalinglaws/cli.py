@@ -396,6 +396,8 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
         )
     if args.approach == "2" and args.cluster:
         raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
+    if args.bootstrap == 0 and (args.seed is not None or (args.cluster and args.approach != "1")):
+        raise ValueError("--seed and --cluster shape the refits of the intervals, and --bootstrap 0 asks for none")
 
 
 def _add_plan(commands) -> None:
