@@ -19,7 +19,11 @@ SUBWORDS = replace(
     warmup_tokens=2**16,
 )
 LENGTHS = tuple(2**k for k in range(19, 23))
-LRS = (2.0**-7, 2.0**-6, 2.0**-8)  # the transformer's at the base width
+LRS = {  # four around each family's best; the transformer's at the base width
+    "transformer": (2.0**-8, 2.0**-7, 2.0**-6, 2.0**-5),
+    "lstm": (2.0**-9, 2.0**-8, 2.0**-7, 2.0**-6),
+}
+BEST = {"transformer": 2.0**-7, "lstm": 2.0**-8}  # of these, after four million tokens
 SHORT_WINDOWS = replace(SUBWORDS, seq_len=64)
 CHARACTERS = replace(SUBWORDS, data=recipe.TEXT.data, vocab_size=recipe.TEXT.vocab_size)
 
@@ -52,10 +56,9 @@ def all_lengths(reader: recipe.Recipe, model: ModelConfig, lr: float) -> list[Ru
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    race = [(SUBWORDS, model(SUBWORDS), lr) for lr in LRS for model in (transformer, lstm)]
-    # One thing at a time as in `architecture`, at one rate: a single layer (110,592), short windows, characters.
-    undone = [(SUBWORDS, SUBWORDS.model(96), LRS[0])]
-    undone += [
-        (reader, model(reader), LRS[0]) for reader in (SHORT_WINDOWS, CHARACTERS) for model in (transformer, lstm)
-    ]
-    return [spec for runs in (race, undone) for one in runs for spec in all_lengths(*one)]
+    race = [(SUBWORDS, model, lr) for model in (transformer(SUBWORDS), lstm(SUBWORDS)) for lr in LRS[model.family]]
+    # One thing at a time as in `architecture`, at the best rates above: a layer less (110,592), short windows, characters.
+    others = [(SUBWORDS, SUBWORDS.model(96))]
+    others += [(reader, model(reader)) for reader in (SHORT_WINDOWS, CHARACTERS) for model in (transformer, lstm)]
+    undone = [(reader, model, BEST[model.family]) for reader, model in others]
+    return [spec for one in race + undone for spec in all_lengths(*one)]
