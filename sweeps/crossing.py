@@ -57,7 +57,7 @@ def all_lengths(reader: recipe.Recipe, model: ModelConfig, lr: float) -> list[Ru
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
     race = [(SUBWORDS, model, lr) for model in (transformer(SUBWORDS), lstm(SUBWORDS)) for lr in LRS[model.family]]
-    # One thing at a time as in `architecture`, at the best rates above: a layer less (110,592), short windows, characters.
+    # One thing undone at a time, at the best rates above: a layer less (110,592), short windows, characters.
     others = [(SUBWORDS, SUBWORDS.model(96))]
     others += [(reader, model(reader)) for reader in (SHORT_WINDOWS, CHARACTERS) for model in (transformer, lstm)]
     undone = [(reader, model, BEST[model.family]) for reader, model in others]
