@@ -27,10 +27,10 @@ book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
 	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 
 test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
-	@# Three workers of one thread, for two cores: one often waits, for a kernel to start or for a page to load. A file
-	@# stays with one of them. Chapters come first: the build of the book takes over what they put out.
+	@# Two workers, one core each; a file stays with one of them, so that only one builds the book. Chapters come first:
+	@# the build of the book takes over what they put out.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest chapters tests --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
-	  -n 3 --dist loadfile --no-loadscope-reorder -rs
+	  -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
 	rm -rf _build/claims

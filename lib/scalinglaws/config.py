@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, TypeVar, get_args
@@ -243,6 +244,18 @@ def _without_defaults(config) -> dict:
         elif value != f.default:
             out[f.name] = value
     return out
+
+
+def by_trunk(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
+    """Specs that share a trunk, by length; each of the others by itself."""
+    found: dict[RunSpec, list[RunSpec]] = {}
+    for spec in dict.fromkeys(specs):
+        shares = spec.train.schedule == "wsd" and not spec.train.eval_at
+        config = spec.train
+        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
+        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
+        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
+    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
 
 
 def _settle(config) -> None:

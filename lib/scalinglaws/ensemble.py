@@ -18,7 +18,7 @@ from tqdm import tqdm
 from scalinglaws import corpus as corpora
 from scalinglaws import counting, model, mup
 from scalinglaws import train as single
-from scalinglaws.config import DataConfig, RunSpec, TrainConfig
+from scalinglaws.config import DataConfig, RunSpec, TrainConfig, by_trunk
 from scalinglaws.corpus import Corpus
 from scalinglaws.runs import Run
 from scalinglaws.train import Loop, Runtime, State
@@ -44,18 +44,6 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
         k = most or pays_off(shape, runtime)
         out += [[spec for trunk in trunks[i : i + k] for spec in trunk] for i in range(0, len(trunks), k)]
     return sorted(out, key=lambda group: -sum(counting.flops(spec.model, spec.train.tokens) for spec in group))
-
-
-def by_trunk(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
-    """Specs that share a trunk, by length; each of the others by itself."""
-    found: dict[RunSpec, list[RunSpec]] = {}
-    for spec in dict.fromkeys(specs):
-        shares = spec.train.schedule == "wsd" and not spec.train.eval_at
-        config = spec.train
-        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
-        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
-        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
-    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
 
 
 def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalinglaws import counting
-from scalinglaws.config import Origin, Parametrization, RunSpec
+from scalinglaws.config import Origin, Parametrization, RunSpec, by_trunk
 from scalinglaws.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -243,10 +243,8 @@ def load(name: str) -> list[RunSpec]:
 
 def work(specs: Iterable[RunSpec]) -> dict[RunSpec, float]:
     """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk."""
-    from scalinglaws import ensemble
-
     out = {}
-    for trunk in ensemble.by_trunk(specs):
+    for trunk in by_trunk(specs):
         there = 0.0  # tokens that the trunk has seen when this run leaves it
         for spec in trunk:
             out[spec] = counting.flops_per_token(spec.model) * (spec.train.tokens - there)
@@ -311,7 +309,7 @@ def part(specs: Iterable[RunSpec], index: int, of: int) -> list[RunSpec]:
         raise ValueError(f"part {index}/{of}: {how}")
     specs = list(dict.fromkeys(specs))
     cost = work(specs)
-    most = max(1, min(ensemble.TOGETHER_CPU, len(ensemble.by_trunk(specs)) // of))
+    most = max(1, min(ensemble.TOGETHER_CPU, len(by_trunk(specs)) // of))
     shares: list[list[RunSpec]] = [[] for _ in range(of)]
     for group in ensemble.groups(specs, most=most):  # the costliest first
         min(shares, key=lambda share: sum(cost[s] for s in share)).extend(group)
