@@ -179,8 +179,9 @@ def test_another_corpus_than_expected_is_said_in_one_line(capsys):
 # Stop and resume.
 
 STOPPED = """
-import os, sys
+import os, signal, sys
 from scalinglaws import cli, train
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background inherits a deaf ear
 cli.CHECKPOINT_SECONDS = 0.0
 rate = train.learning_rate
 def stop(config, step):
