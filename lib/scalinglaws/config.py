@@ -159,6 +159,11 @@ class TrainConfig:
                 )
 
     @property
+    def branches(self) -> bool:
+        """Whether runs of several lengths share a trunk: the same rate until each cools down, no score on the way."""
+        return self.schedule == "wsd" and not self.eval_at
+
+    @property
     def steps(self) -> int:
         """Number of optimizer steps."""
         return self.tokens // self.batch_tokens
@@ -187,6 +192,17 @@ class RunSpec:
         """
         text = json.dumps(_without_defaults(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def by_trunk(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
+    """Specs that share a trunk, by length; each of the others by itself."""
+    found: dict[RunSpec, list[RunSpec]] = {}
+    for spec in dict.fromkeys(specs):
+        config = spec.train
+        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
+        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if config.branches else config
+        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
+    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
 
 
 Config = TypeVar("Config", ModelConfig, DataConfig, TrainConfig, RunSpec)
@@ -244,18 +260,6 @@ def _without_defaults(config) -> dict:
         elif value != f.default:
             out[f.name] = value
     return out
-
-
-def by_trunk(specs: Iterable[RunSpec]) -> list[list[RunSpec]]:
-    """Specs that share a trunk, by length; each of the others by itself."""
-    found: dict[RunSpec, list[RunSpec]] = {}
-    for spec in dict.fromkeys(specs):
-        shares = spec.train.schedule == "wsd" and not spec.train.eval_at
-        config = spec.train
-        # A length that no run has stands for all: the warm-up must fit into it, and it is a number of whole steps.
-        trunk = dataclasses.replace(config, tokens=config.batch_tokens * 2**40) if shares else config
-        found.setdefault(dataclasses.replace(spec, train=trunk), []).append(spec)
-    return [sorted(trunk, key=lambda spec: spec.train.tokens) for trunk in found.values()]
 
 
 def _settle(config) -> None:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from scalinglaws import corpus as corpora
 from scalinglaws import counting, model, tasks
-from scalinglaws.config import RunSpec, TrainConfig
+from scalinglaws.config import RunSpec, TrainConfig, by_trunk
 from scalinglaws.corpus import Corpus
 from scalinglaws.mup import rules
 from scalinglaws.runs import Run, atomically, loadz, now, savez
@@ -508,10 +508,8 @@ def train_branches(
     """
     specs = list(specs)
     longest = max(specs, key=lambda s: s.train.tokens)
-    for spec in specs:
-        same = dataclasses.replace(spec.train, tokens=longest.train.tokens)
-        if dataclasses.replace(spec, train=same) != longest or same.schedule != "wsd" or same.eval_at:
-            raise ValueError("branches of one trunk differ in train.tokens alone, with schedule='wsd' and no eval_at")
+    if len(by_trunk(specs)) != 1 or not longest.train.branches:
+        raise ValueError("branches of one trunk differ in train.tokens alone, with schedule='wsd' and no eval_at")
     loop = Loop(longest, corpora.load(longest.data) if corpus is None else corpus, runtime)
     trunk, trouble, done = loop.start(), "", {}
     total = sum(s.train.tokens for s in specs)
