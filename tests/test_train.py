@@ -436,6 +436,21 @@ def test_the_ninth_compilation_of_a_process_is_one(monkeypatch):
     assert len(graphs) == len(lengths)
 
 
+def test_steps_take_no_new_memory_from_the_system():
+    if not train.keep_memory():
+        pytest.skip("this C library keeps memory in its own way")
+    from resource import RUSAGE_SELF, getrusage
+
+    spec = changed(tokens=1_024_000, batch_tokens=4096, d_model=64, vocab_size=256)
+    loop = train.Loop(spec, CORPUS, Runtime(device="cpu", precision="fp32", compile=False))
+    state = loop.start()
+    loop.run(state, 10, spec.train)
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    loop.run(state, 30, spec.train)
+    # The logits alone, 4 MB, are a thousand pages a step.
+    assert (getrusage(RUSAGE_SELF).ru_minflt - before) / 20 < 100
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("spec", [SPEC, changed(**LSTM)], ids=["transformer", "lstm"])
 def test_cuda_agrees_with_the_cpu(spec):

@@ -6,6 +6,7 @@ a checkpoint holds all the state there is.
 """
 
 import copy
+import ctypes
 import dataclasses
 import math
 import os
@@ -37,6 +38,7 @@ from scalinglaws.runs import Run, atomically, loadz, now, savez
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
 EAGER_FLOPS = 5e10  # a second, of one core without compilation: measured, see benchmarks/trainer.py
 EVAL_CHUNK = 8192  # tokens scored at a time
+KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,21 @@ def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
 def has_compiler() -> bool:
     """Whether torch.compile finds a C++ compiler."""
     return shutil.which(os.environ.get("CXX", "g++")) is not None or shutil.which("clang++") is not None
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> bool:
+    """Let the process keep the memory that a step frees; returns whether the C library can be told so.
+
+    glibc gives large blocks back to the system at once, and the next step takes them again, a page fault for every
+    4 kB: up to a third of a small model's step (measured; see LOG.md). Other C libraries are left as they are.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # names in malloc.h; 32 MiB is the most that glibc itself chooses
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(trim_threshold, KEPT_BYTES) and mallopt(mmap_threshold, 2**25))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -367,6 +384,7 @@ class Loop:
             )
         _eval_starts(spec, corpus.val)  # a sample that is too large is better known now than at the end
         self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
+        keep_memory()
         if self.runtime.compile and ranks()[1] > 1:
             raise ValueError("compile=True with several processes for one model: leave it out, they train eagerly")
         self.batches = Batches(corpus, spec, self.runtime.device)
