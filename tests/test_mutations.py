@@ -38,18 +38,44 @@ def copy(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def pytest_in(copy):
+    """Return a function that runs some tests of the copy and returns their exit status and what they printed."""
+    printed = copy / "printed.txt"
+    with (
+        printed.open("w+") as log,
+        subprocess.Popen(
+            [sys.executable, ROOT / "tests/forking.py"],
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy / "lib")},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        ) as server,
+    ):
+
+        def run(tests):
+            before = printed.stat().st_size
+            server.stdin.write(f"tests/test_{tests} -q -x -p no:cacheprovider\n")
+            server.stdin.flush()
+            return server.stdout.readline().strip(), printed.read_text()[before:]
+
+        yield run
+        server.stdin.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_lie_turns_tests_red(name, copy):
+def test_a_lie_turns_tests_red(name, copy, pytest_in):
     file, truth, lie, tests = MUTATIONS[name]
     path = copy / file
     text = path.read_text(encoding="utf-8")
     assert text.count(truth) == 1, "the line has changed: mend the table"
     path.write_text(text.replace(truth, lie), encoding="utf-8")
     try:
-        command = [sys.executable, "-m", "pytest", f"tests/test_{tests}", "-q", "-x", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy / "lib")}, capture_output=True, text=True
-        )
+        status, printed = pytest_in(tests)
     finally:
         path.write_text(text, encoding="utf-8")
-    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert status == "1", printed[-2000:]
+    assert "\nFAILED " in printed, printed[-2000:]
