@@ -1,6 +1,6 @@
 """Runs pytest again and again, each time in a fork of a process that has the slow imports behind it.
 
-    python forking.py        # reads arguments, a line a run, and answers each with an exit status; prints to stderr
+python forking.py        # reads arguments, a line a run, and answers each with an exit status; prints to stderr
 """
 
 import os
