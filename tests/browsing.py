@@ -39,7 +39,7 @@ on_pages = [
 class Visit:
     """One page in a window of its own without a network: what went wrong, and what `look` makes of the page."""
 
-    def __init__(self, browser, path, look, until="load", **window):
+    def __init__(self, browser, path, look, **window):
         self.name = path.relative_to(SITE).as_posix()
         self.trouble = []
         self.loaded = set()
@@ -50,7 +50,6 @@ class Visit:
         page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
         page.goto(path.as_uri())  # until "load": before, the promise that follows may be another
-        page.wait_for_load_state(until)
         page.evaluate("window.MathJax?.startup?.promise.then(() => true)")
         page.evaluate("document.fonts.ready.then(() => true)")
         self.seen = look(page)
@@ -99,6 +98,25 @@ def weak_text(page):
 
 
 AXE = Axe()
+# One of each kind of text is marked: its color, size and weight, the first solid background, what it is seen through.
+KINDS = """() => {
+    const seen = new Set();
+    for (const element of document.querySelectorAll("body *")) {
+        element.removeAttribute("data-kind");
+        if (![...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim())) continue;
+        if (!element.checkVisibility()) continue;
+        const { color, fontSize, fontWeight } = getComputedStyle(element);
+        let solid = "", opacity = 1;
+        for (let behind = element; behind; behind = behind.parentElement) {
+            const style = getComputedStyle(behind);
+            opacity *= style.opacity;
+            if (!solid && !/rgba\\(.*, 0\\)|transparent/.test(style.backgroundColor)) solid = style.backgroundColor;
+        }
+        const kind = [color, fontSize, fontWeight, solid, opacity].join();
+        if (!seen.has(kind)) element.setAttribute("data-kind", "");
+        seen.add(kind);
+    }
+}"""
 # Formulas have the color of the text around them, and code has few kinds of words: thousands of elements, one verdict.
 THIN = """() => {
     const seen = new Set();
@@ -110,13 +128,26 @@ THIN = """() => {
 }"""
 
 
-def barriers(page, **rules):
-    """Return what axe-core calls serious or critical; the page has lost its formulas afterwards."""
+def barriers(page, *rules):
+    """Return what axe-core calls serious or critical, contrast apart, by all rules or by some.
+
+    The page loses its formulas.
+    """
     page.evaluate(THIN)
-    options = {"resultTypes": ["violations"], "preload": False} | rules
+    return _violations(page, **({"runOnly": rules} if rules else {"rules": {"color-contrast": {"enabled": False}}}))
+
+
+def faint_text(page):
+    """Return where axe-core finds too little contrast, on one of each kind of text."""
+    page.evaluate(KINDS)
+    return _violations(page, "[data-kind]", runOnly=["color-contrast"])
+
+
+def _violations(page, selector=None, **options):
+    options = {"resultTypes": ["violations"], "preload": False} | options
     return [
         f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['html'][:120]}"
-        for violation in AXE.run(page, options=options).response["violations"]
+        for violation in AXE.run(page, selector, options).response["violations"]
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]

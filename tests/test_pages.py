@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
-from browsing import ROOT, SITE, Visit, barriers, on_pages, weak_text
+from browsing import ROOT, SITE, Visit, barriers, faint_text, on_pages, weak_text
 from scalinglaws_book import lighter
 from wcag import contrast, luminance
 
@@ -49,18 +49,6 @@ def glaring_figures(page):
     return found
 
 
-# The second look at colors, in the dark, is at one of each kind; what is many of a kind was looked at in the light.
-ONE_OF_A_KIND = """() => {
-    const seen = new Set();
-    for (const claim of document.querySelectorAll(".claim")) {
-        const kind = claim.className + claim.querySelector(".verdict")?.className;
-        if (seen.has(kind)) claim.remove();
-        seen.add(kind);
-    }
-    document.querySelectorAll("tr:nth-child(n+4), .highlight ~ button svg").forEach(e => e.remove());
-}"""
-
-
 LEVELS = """[...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(e => !e.closest(".onlyprint"))
     .map(e => Number(e.tagName[1]))"""
 
@@ -82,13 +70,13 @@ def desktop(pages, browser):
         day = {what: page.evaluate(script) for what, script in FAULTS.items()}
         day |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
         day |= {"level of heading skipped": broken_headings(page), "barriers": barriers(page)}
+        day |= {"faint text": faint_text(page)}
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # at once, without a transition
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-        night = {"weak text": weak_text(page), "glaring figures": glaring_figures(page)}
-        page.evaluate(ONE_OF_A_KIND)
-        return {"day": day, "night": night | {"barriers": barriers(page, runOnly=["color-contrast"])}}
+        night = {"weak text": weak_text(page), "glaring figures": glaring_figures(page), "faint text": faint_text(page)}
+        return {"day": day, "night": night}
 
-    return [Visit(browser, path, look, until="networkidle", color_scheme="light") for path in pages]
+    return [Visit(browser, path, look, color_scheme="light") for path in pages]
 
 
 def test_every_page_of_the_contents_is_there(pages):
@@ -104,8 +92,8 @@ def test_pages_open_without_an_error_and_ask_nothing_of_the_network(desktop):
 @pytest.mark.parametrize(
     ("when", "what"),
     [
-        *(("day", what) for what in (*FAULTS, "level of heading skipped", "barriers", "weak text")),
-        *(("night", what) for what in ("barriers", "weak text", "glaring figures")),
+        *(("day", what) for what in (*FAULTS, "level of heading skipped", "barriers", "weak text", "faint text")),
+        *(("night", what) for what in ("weak text", "faint text", "glaring figures")),
     ],
 )
 def test_pages_have_no(when, what, desktop):
