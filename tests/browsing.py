@@ -84,7 +84,8 @@ COLORS = """selectors => selectors.map(selector => [selector, document.querySele
         while (behind.parentElement && /rgba\\(.*, 0\\)|transparent/.test(color(behind))) behind = behind.parentElement;
         return [selector, getComputedStyle(element).color, color(behind)];
     })"""
-READ = ["p", "h1", "a", "code", "th", "figcaption", ".admonition-title", ".verdict", ".claim dt", "summary", "pre span"]
+READ = ["p", "h1", "a", "code", "th", "td", "figcaption", "summary", "pre span"]
+READ += [".admonition-title", ".verdict", ".claim dt"]
 READ = [f"article {selector}" for selector in READ] + [".bd-sidebar-primary a", ".bd-sidebar-primary .caption"]
 
 
