@@ -36,7 +36,9 @@ from scalinglaws.mup import rules
 from scalinglaws.runs import Run, atomically, loadz, now, savez
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
-EAGER_FLOPS = 5e10  # a second, of one core without compilation: measured, see benchmarks/trainer.py
+# What one core takes without compilation: to start a layer's operations, to go through a token's activations, to
+# multiply. Measured on widths 16 to 128, one to eight models together: within a factor of 1.5; see LOG.md.
+STEP_SECONDS, TOKEN_SECONDS, EAGER_FLOPS = 2e-3, 2.5e-6, 6e10
 EVAL_CHUNK = 8192  # tokens scored at a time
 KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory`
 
@@ -74,7 +76,10 @@ class Runtime:
 
     def eager_seconds(self, spec: RunSpec) -> float:
         """About how long one core trains, all models that are trained together."""
-        return self.together * counting.flops(spec.model, spec.train.tokens) / EAGER_FLOPS
+        starting = STEP_SECONDS * spec.train.steps
+        passing = TOKEN_SECONDS * self.together * spec.train.tokens
+        multiplying = self.together * counting.flops(spec.model, spec.train.tokens) / EAGER_FLOPS
+        return spec.model.n_layer * (starting + passing) + multiplying
 
     def __str__(self) -> str:
         how = f"{self.precision} {'compiled' if self.compile else 'eager'}, {torch.get_num_threads()} threads"
