@@ -37,7 +37,7 @@ from scalinglaws.runs import Run, atomically, loadz, now, savez
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
 # What one core takes without compilation: to start a layer's operations, to go through a token's activations, to
-# multiply. Measured on widths 16 to 128, one to eight models together: within a factor of 1.5; see LOG.md.
+# multiply. Measured on widths 32 to 128, one to eight models together, to a fifth; see LOG.md.
 STEP_SECONDS, TOKEN_SECONDS, EAGER_FLOPS = 2e-3, 2.5e-6, 6e10
 EVAL_CHUNK = 8192  # tokens scored at a time
 KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory`
