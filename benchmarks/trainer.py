@@ -56,8 +56,9 @@ def main() -> None:
         print(json.dumps(_step_seconds(*json.loads(args.worker))))
         return
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "MKL_NUM_THREADS": str(args.threads)}
+    machine = _machine(args.device)
     peaks = {precision: _worker(environment, "peak", precision, 0, args.device) for precision in ("fp32", "bf16")}
-    print(f"{_machine(args.device)}, {args.threads} thread(s); largest matrix product: "
+    print(f"{machine}, {args.threads} thread(s); largest matrix product: "
           + ", ".join(f"{p} {1e-9 / s:.0f} GFLOP/s" for p, s in peaks.items()))  # fmt: skip
     print(f"{'n_params_nonemb':>15} {'how':>16} {'tokens/s':>10} {'GFLOP/s':>8} {'of peak':>8} {'vs peer':>8}")
     records = []
@@ -191,7 +192,11 @@ def _machine(device: str) -> str:
 
     from scalinglaws import train
 
-    return torch.cuda.get_device_name() if device == "cuda" else train.processor()
+    if device == "cpu":
+        return train.processor()
+    if not torch.cuda.is_available():
+        raise SystemExit("--device cuda, but torch sees no CUDA GPU: use --device cpu")
+    return torch.cuda.get_device_name()
 
 
 if __name__ == "__main__":
