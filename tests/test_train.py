@@ -263,6 +263,20 @@ def test_cuda_is_refused_in_words_where_there_is_none():
         train.train(SPEC, CORPUS, Runtime(device="cuda"))
 
 
+@pytest.mark.parametrize(
+    ("there", "capability", "compiled"), [(True, (9, 0), True), (True, (6, 1), False), (None, (9, 0), False)]
+)
+def test_long_runs_are_compiled_on_cuda_where_triton_is(monkeypatch, there, capability, compiled):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: there if name == "triton" else None)
+    monkeypatch.setattr(train.shutil, "which", lambda name: name)
+    long, short = changed(tokens=128 * 10**6), changed()
+    assert Runtime().resolve(long) == Runtime(device="cuda", precision="bf16", compile=compiled)
+    assert not Runtime().resolve(short).compile
+    assert not Runtime().resolve(changed(tokens=128 * 10**6, **LSTM)).compile
+
+
 EXPLODING = {"optimizer": "sgd", "lr": 1e3, "grad_clip": 0.0}
 LOST = {"lr": 1e3, "weight_decay": 0.0}  # AdamW: losses of hundreds, all finite
 

@@ -8,6 +8,7 @@ a checkpoint holds all the state there is.
 import copy
 import ctypes
 import dataclasses
+import importlib.util
 import math
 import os
 import platform
@@ -70,7 +71,7 @@ class Runtime:
             precision = "bf16" if device == "cuda" else "fp32"
         compile_ = self.compile
         if compile_ is None:
-            can = device == "cpu" and spec.model.family == "transformer" and has_compiler() and ranks()[1] == 1
+            can = spec.model.family == "transformer" and has_compiler(device) and ranks()[1] == 1
             compile_ = can and self.eager_seconds(spec) > compile_pays_from(spec)
         return dataclasses.replace(self, device=device, precision=precision, compile=compile_)
 
@@ -119,8 +120,10 @@ def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
-def has_compiler() -> bool:
-    """Whether torch.compile finds a C++ compiler."""
+def has_compiler(device: str = "cpu") -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler, and for CUDA Triton and a device that it knows."""
+    if device == "cuda" and not (importlib.util.find_spec("triton") and torch.cuda.get_device_capability() >= (7, 0)):
+        return False
     return shutil.which(os.environ.get("CXX", "g++")) is not None or shutil.which("clang++") is not None
 
 
