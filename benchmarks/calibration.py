@@ -3,8 +3,8 @@
     python benchmarks/calibration.py --rows calibration-rows.csv --table data/calibration.csv --processes 2
 
 Truth is the fit of the 240 points of Besiroglu et al. 2024 (`published.dataset("epoch-chinchilla")`), on the same N
-and D. See `scalinglaws.calibration`. Rows are appended to --rows as they come; a simulation that is there already is
-not made again. The table says how many held.
+and D. See `scalinglaws.laws.calibration`. Rows are appended to --rows as they come; a simulation that is there already
+is not made again. The table says how many held.
 """
 
 import argparse
@@ -23,7 +23,8 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import scipy  # noqa: E402
 
-from scalinglaws import calibration, chinchilla, published  # noqa: E402
+from scalinglaws import published  # noqa: E402
+from scalinglaws.laws import calibration, frontier  # noqa: E402
 
 
 def one(job, *, design, resamples):
@@ -57,7 +58,7 @@ def main():
     args = parser.parse_args()
 
     points = published.dataset("epoch-chinchilla").sort_values("L")[:240]
-    design = calibration.Design.of(chinchilla.approach3(N=points["N"], D=points["D"], L=points["L"], delta=1e-3))
+    design = calibration.Design.of(frontier.approach3(N=points["N"], D=points["D"], L=points["L"], delta=1e-3))
     jobs = [(kind, number) for number in range(args.simulations) for kind in calibration.NOISES]
     if args.rows.is_file():
         there = pd.read_csv(args.rows)[["noise", "simulation"]].itertuples(index=False, name=None)

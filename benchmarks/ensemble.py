@@ -84,9 +84,10 @@ def _worker(environment: dict, *job) -> float:
 def _step_seconds(shape: str, batch_tokens: int, k: int, how: str, device: str, budget: float) -> float:
     """Median seconds of a step of K runs, data and schedule included."""
     from scalinglaws.config import ModelConfig, RunSpec, TrainConfig
-    from scalinglaws.corpus import Corpus
-    from scalinglaws.ensemble import Stack
-    from scalinglaws.train import Loop, Runtime
+    from scalinglaws.lab.corpus import Corpus
+    from scalinglaws.lab.ensemble import Stack
+    from scalinglaws.lab.runtime import Runtime
+    from scalinglaws.lab.train import Loop
 
     d, layers = SHAPES[shape]
     model = ModelConfig(

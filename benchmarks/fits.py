@@ -135,7 +135,7 @@ def _objective(points: dict[str, np.ndarray]):
 
 def _global(points: dict[str, np.ndarray], n_starts: int, rounds: int) -> list[dict]:
     """Our global fit, and the published recipe from its grid of starts."""
-    from scalinglaws import chinchilla
+    from scalinglaws.laws import frontier
 
     evaluate = _objective(points)
     starts = np.array(list(itertools.product(*GRID)), float)
@@ -143,7 +143,7 @@ def _global(points: dict[str, np.ndarray], n_starts: int, rounds: int) -> list[d
     ours, values, seconds = [], {}, {}
     for share in np.array_split(some, rounds):  # ours between the peers' shares of the work
         began = time.process_time()
-        found = chinchilla.approach3(**points, delta=DELTA)
+        found = frontier.approach3(**points, delta=DELTA)
         ours.append(time.process_time() - began)
         for how, method, options in (
             ("L-BFGS-B, differences", "L-BFGS-B", {"fun": lambda u: evaluate(u)[0]}),
@@ -171,10 +171,10 @@ def _global(points: dict[str, np.ndarray], n_starts: int, rounds: int) -> list[d
 
 def _bootstrap(points: dict[str, np.ndarray], n_resamples: int, python: Path | None) -> list[dict]:
     """4000 refits: ours, and BFGS on the same resamples with exact gradients and, in a process apart, autograd's."""
-    from scalinglaws import chinchilla
-    from scalinglaws.bootstrap import bootstrap
+    from scalinglaws.laws import frontier
+    from scalinglaws.laws.bootstrap import bootstrap
 
-    found = chinchilla.approach3(**points, delta=DELTA)
+    found = frontier.approach3(**points, delta=DELTA)
     n = found.n_points
     ours = []
     for _ in range(3):
@@ -219,14 +219,14 @@ def _bootstrap(points: dict[str, np.ndarray], n_resamples: int, python: Path | N
 
 def _vpnls(points: dict[str, np.ndarray], python: Path, rounds: int, resolutions: tuple[float, ...]) -> list[dict]:
     """Least squares of raw losses: ours, and vpnls by its grid and by its refinement."""
-    from scalinglaws import chinchilla
+    from scalinglaws.laws import frontier
 
     columns = [points[name].tolist() for name in "NDL"]
     jobs = [("grid", r) for r in resolutions] + [("scipy", 0.01)]
     ours, theirs = [], {job: [] for job in jobs}
     for k in range(rounds):
         began = time.process_time()
-        found = chinchilla.approach3(**points, residual="raw", delta=math.inf)
+        found = frontier.approach3(**points, residual="raw", delta=math.inf)
         ours.append(time.process_time() - began)
         for method, resolution in jobs:
             if k and resolution < 0.01:

@@ -127,8 +127,9 @@ def _step_seconds(size: str, precision: str, compiled: bool, device: str, budget
     """Median seconds of a step of ours, data and schedule included."""
     if size == "peak":
         return _peak(precision, device)
-    from scalinglaws.corpus import Corpus
-    from scalinglaws.train import Loop, Runtime
+    from scalinglaws.lab.corpus import Corpus
+    from scalinglaws.lab.runtime import Runtime
+    from scalinglaws.lab.train import Loop
 
     spec, text = _spec(size), _random_bytes()
     corpus = Corpus(name="random", vocab_size=VOCAB, train=text, val=text, fingerprint="random")
@@ -190,10 +191,10 @@ def _random_bytes() -> np.ndarray:
 def _machine(device: str) -> str:
     import torch
 
-    from scalinglaws import train
+    from scalinglaws.lab import runtime
 
     if device == "cpu":
-        return train.processor()
+        return runtime.processor()
     if not torch.cuda.is_available():
         raise SystemExit("--device cuda, but torch sees no CUDA GPU: use --device cpu")
     return torch.cuda.get_device_name()

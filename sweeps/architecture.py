@@ -3,8 +3,9 @@
 scalinglaws sweep architecture --workers 2 --device cpu --precision fp32 --csv data/runs/architecture.csv
 """
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import ModelConfig, RunSpec
+from scalinglaws.lab import grids
 
 TRANSFORMERS = (96, 64, 48, 32, 16)  # d_model of one layer: 12 d^2 parameters
 LSTMS = (118, 78, 59, 39, 20)  # 8 d^2: the same number, within 1% but for the smallest
@@ -33,8 +34,8 @@ def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
     models = [recipe.TEXT.model(d) for d in TRANSFORMERS] + [lstm(d) for d in LSTMS]
     return [
-        RunSpec(model=model, train=sweep.vary(one, lr=lr).train, data=one.data)
+        RunSpec(model=model, train=grids.vary(one, lr=lr).train, data=one.data)
         for model in models
         for lr in LRS
-        for one in sweep.grid(recipe.TEXT, [32], LENGTHS if model.d_model in LONG else SHORT)
+        for one in grids.grid(recipe.TEXT, [32], LENGTHS if model.d_model in LONG else SHORT)
     ]

@@ -6,8 +6,9 @@ scalinglaws sweep batch --workers 2 --device cpu --precision fp32 --csv data/run
 import itertools
 from dataclasses import replace
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 CONSTANT = replace(recipe.TEXT, schedule="constant")  # a loss on the way is comparable at every step
 TOKENS = {128: 16e5, 256: 16e5, 512: 18e5, 1024: 20e5, 2048: 24e5, 4096: 30e5, 8192: 44e5}  # by batch_tokens
@@ -22,5 +23,5 @@ def specs() -> list[RunSpec]:
     runs = []
     for width, (batch_tokens, best) in itertools.product(WIDTHS, BEST.items()):
         lrs = [2.0 ** (best + octaves) for octaves in AROUND]
-        runs += sweep.batch(CONSTANT, width, [batch_tokens], lrs, TOKENS, SEEDS, evals=48)
-    return [sweep.vary(spec, eval_tokens=32_768) for spec in runs]
+        runs += grids.batch(CONSTANT, width, [batch_tokens], lrs, TOKENS, SEEDS, evals=48)
+    return [grids.vary(spec, eval_tokens=32_768) for spec in runs]

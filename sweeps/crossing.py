@@ -5,8 +5,9 @@ scalinglaws sweep crossing --workers 2 --device cpu --precision fp32 --csv data/
 
 from dataclasses import replace
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec
+from scalinglaws.lab import grids
 
 # A subword is two to three characters, and a window holds 128 of them: there is more to look back for than in
 # the 64 characters of the sweep `architecture`.
@@ -50,7 +51,7 @@ def transformer(reader: recipe.Recipe) -> ModelConfig:
 
 def all_lengths(reader: recipe.Recipe, model: ModelConfig, lr: float, seed: int = 0) -> list[RunSpec]:
     """The runs of a model at one rate: they share a trunk."""
-    one_size = sweep.grid(replace(reader, lr=lr), [32], LENGTHS, [seed])
+    one_size = grids.grid(replace(reader, lr=lr), [32], LENGTHS, [seed])
     return [RunSpec(model=model, train=one.train, data=one.data) for one in one_size]
 
 

@@ -5,8 +5,9 @@ scalinglaws sweep isoflop --workers 2 --device cpu --precision fp32 --csv data/r
 
 from dataclasses import replace
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 TEXT = replace(recipe.TEXT, d_head=8)  # half the usual heads: more widths to choose from
 WIDTHS = {  # by FLOPs as executed, around where the least loss is expected
@@ -22,4 +23,4 @@ SEEDS = (0, 1, 2)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return [spec for budget, widths in WIDTHS.items() for spec in sweep.isoflop(TEXT, [budget], widths, SEEDS)]
+    return [spec for budget, widths in WIDTHS.items() for spec in grids.isoflop(TEXT, [budget], widths, SEEDS)]

@@ -6,8 +6,9 @@ scalinglaws sweep ladder --workers 2 --device cpu --precision fp32 --csv data/ru
 import itertools
 from dataclasses import replace
 
-from scalinglaws import counting, recipe, sweep
+from scalinglaws import counting, recipe
 from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.lab import grids
 
 SUBWORDS = replace(recipe.TEXT, d_head=8, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 LONG_WARMUP = 2**18  # tokens, for every size: all of the best run at the least budget, a twelfth of the largest's
@@ -33,7 +34,7 @@ def spec(width: int, budget: float, **changes) -> RunSpec:
     warmup = max(1, round(count.n_params_matmul / 8 / batch)) * batch
     one = replace(SUBWORDS, batch_tokens=batch, warmup_tokens=warmup)
     one = one.spec(width, budget / counting.flops_per_token(SUBWORDS.model(width)))
-    return sweep.vary(one, eval_tokens=EVAL_TOKENS, **changes)
+    return grids.vary(one, eval_tokens=EVAL_TOKENS, **changes)
 
 
 def followed(width: int, budget: float, **changes) -> RunSpec:
@@ -42,7 +43,7 @@ def followed(width: int, budget: float, **changes) -> RunSpec:
     step, end = one.train.batch_tokens, one.train.tokens
     marks = (round(2 ** (12 + k / 2) / step) * step for k in itertools.count())
     at = tuple(itertools.takewhile(lambda tokens: tokens < end, marks))
-    return sweep.vary(one, eval_at=at)
+    return grids.vary(one, eval_at=at)
 
 
 def specs() -> list[RunSpec]:

@@ -5,8 +5,9 @@ scalinglaws sweep overtraining --workers 2 --device cpu --precision fp32 --csv d
 
 from dataclasses import replace
 
-from scalinglaws import counting, recipe, sweep
+from scalinglaws import counting, recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 TEXT = replace(recipe.TEXT, d_head=8)
 WIDTHS = (40, 32, 24, 16)
@@ -19,5 +20,5 @@ def specs() -> list[RunSpec]:
     runs = []
     for width in WIDTHS:
         n = counting.count(TEXT.model(width)).n_params_nonemb
-        runs += sweep.grid(TEXT, [width], [n * ratio for ratio in TOKENS_PER_PARAM], SEEDS)
+        runs += grids.grid(TEXT, [width], [n * ratio for ratio in TOKENS_PER_PARAM], SEEDS)
     return runs

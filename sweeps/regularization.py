@@ -3,8 +3,9 @@
 scalinglaws sweep regularization --workers 2 --device cpu --precision fp32 --csv data/runs/regularization.csv
 """
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 WIDTH = 32
 UNIQUE_TOKENS = 65_536
@@ -16,6 +17,6 @@ SEEDS = (0, 1, 2)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    plain = sweep.repeats(recipe.TEXT, WIDTH, UNIQUE_TOKENS, [EPOCHS], SEEDS)
-    decayed = [sweep.vary(spec, weight_decay=decay) for decay in WEIGHT_DECAYS for spec in plain]
-    return decayed + [sweep.vary(spec, dropout=share) for share in DROPOUTS for spec in plain]
+    plain = grids.repeats(recipe.TEXT, WIDTH, UNIQUE_TOKENS, [EPOCHS], SEEDS)
+    decayed = [grids.vary(spec, weight_decay=decay) for decay in WEIGHT_DECAYS for spec in plain]
+    return decayed + [grids.vary(spec, dropout=share) for share in DROPOUTS for spec in plain]

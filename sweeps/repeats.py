@@ -3,8 +3,9 @@
 scalinglaws sweep repeats --workers 2 --device cpu --precision fp32 --csv data/runs/repeats.csv
 """
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 WIDTHS = (32, 16)
 UNIQUE_TOKENS = 65_536
@@ -18,5 +19,5 @@ def specs() -> list[RunSpec]:
     return [
         spec
         for width in WIDTHS
-        for spec in sweep.repeats(recipe.TEXT, width, UNIQUE_TOKENS, EPOCHS, SEEDS, origins=ORIGINS)
+        for spec in grids.repeats(recipe.TEXT, width, UNIQUE_TOKENS, EPOCHS, SEEDS, origins=ORIGINS)
     ]

@@ -5,8 +5,9 @@ scalinglaws sweep schedules --workers 2 --device cpu --precision fp32 --csv data
 
 from dataclasses import replace
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
 
 TEXT = replace(recipe.TEXT, d_head=8)
 WIDTHS = (64, 48, 32, 24, 16)
@@ -16,4 +17,4 @@ SEEDS = (0, 1, 2)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return sweep.schedules(TEXT, WIDTHS, LENGTHS, SEEDS)
+    return grids.schedules(TEXT, WIDTHS, LENGTHS, SEEDS)

@@ -5,8 +5,9 @@ scalinglaws sweep vocabulary --workers 2 --device cpu --precision fp32 --csv dat
 
 from dataclasses import replace
 
-from scalinglaws import recipe, sweep
+from scalinglaws import recipe
 from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.lab import grids
 
 # Made by corpus.train_bpe from the first 2^24 bytes of the corpus.
 SUBWORDS = replace(recipe.TEXT, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
@@ -18,4 +19,4 @@ SEEDS = (0, 1)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return [spec for depth in DEPTHS for spec in sweep.grid(SUBWORDS, WIDTHS, [TOKENS], SEEDS, n_layer=depth)]
+    return [spec for depth in DEPTHS for spec in grids.grid(SUBWORDS, WIDTHS, [TOKENS], SEEDS, n_layer=depth)]

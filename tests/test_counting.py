@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalinglaws import counting, model
+from scalinglaws import counting
 from scalinglaws.config import ModelConfig
-from scalinglaws.mup import rules
+from scalinglaws.lab import model
+from scalinglaws.lab.mup import rules
 
 SHAPES = [
     ModelConfig(

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from scalinglaws import published
-from scalinglaws.fit import fit
+from scalinglaws import datasets, published
 from scalinglaws.laws import loss_to_error
+from scalinglaws.laws.fit import fit
 from scalinglaws.published import row
 from scalinglaws.published import value as v
 
@@ -131,7 +131,7 @@ def offline(monkeypatch, tmp_path):
     def unreachable(*args, **kwargs):
         raise ConnectionError("no network")
 
-    monkeypatch.setattr(published.pooch, "retrieve", unreachable)
+    monkeypatch.setattr(datasets.pooch, "retrieve", unreachable)
     monkeypatch.setenv("SCALINGLAWS_DATASETS", str(tmp_path))
     return tmp_path
 
@@ -142,20 +142,20 @@ def pin(monkeypatch, mirror, name, files):
         (mirror / file).parent.mkdir(exist_ok=True)
         (mirror / file).write_text(text)
     hashes = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in files.items()}
-    changed = replace(published.DATASETS[name], hashes=hashes)
-    monkeypatch.setattr(published, "DATASETS", {**published.DATASETS, name: changed})
+    changed = replace(datasets.DATASETS[name], hashes=hashes)
+    monkeypatch.setattr(datasets, "DATASETS", {**datasets.DATASETS, name: changed})
 
 
 def mirrored(name):
     """A data set from the mirror of this machine, with no download."""
     folder = os.environ.get("SCALINGLAWS_DATASETS")
-    file = next(iter(published.DATASETS[name].checksums()))
+    file = next(iter(datasets.DATASETS[name].checksums()))
     if folder is None or not Path(folder, file).exists():
         pytest.skip(f"SCALINGLAWS_DATASETS has no {file}: it is never downloaded by a test")
     return published.dataset(name)
 
 
-@pytest.mark.parametrize("found", published.DATASETS.values(), ids=lambda found: found.name)
+@pytest.mark.parametrize("found", datasets.DATASETS.values(), ids=lambda found: found.name)
 def test_datasets_are_pinned_and_cited(found):
     assert re.search(r"/[0-9a-f]{40}/", found.address + "/")
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found.checksums().values())
@@ -165,10 +165,10 @@ def test_datasets_are_pinned_and_cited(found):
 
 
 def test_gadre_has_104_models_and_as_many_evaluations():
-    models = {Path(file).stem for file in published.DATASETS["gadre-2024"].checksums()}
+    models = {Path(file).stem for file in datasets.DATASETS["gadre-2024"].checksums()}
     assert len(models) == 104
     assert {f"evaluation_{model}_heavy" for model in models} == {
-        Path(file).stem for file in published.DATASETS["gadre-2024-tasks"].checksums()
+        Path(file).stem for file in datasets.DATASETS["gadre-2024-tasks"].checksums()
     }
 
 
@@ -205,7 +205,7 @@ def test_gadre_errors_give_the_published_map(tasks):
 
 
 def test_evaluations_of_gadre_are_read_from_json(offline, monkeypatch):
-    tasks = dict.fromkeys(published._TASKS_17, 0.25) | {"mmlu": 0.5}
+    tasks = dict.fromkeys(datasets._TASKS_17, 0.25) | {"mmlu": 0.5}
     text = json.dumps({"eval_metrics": {"icl": tasks}})
     pin(monkeypatch, offline, "gadre-2024-tasks", {"gadre-2024-tasks/evaluation_rpj-small-1.0_heavy.json": text})
     (row,) = published.dataset("gadre-2024-tasks").to_dict("records")
@@ -253,7 +253,7 @@ def test_another_file_than_the_pinned_one_is_refused(offline):
         published.dataset("epoch-chinchilla")
 
 
-@pytest.mark.parametrize("name", published.DATASETS)
+@pytest.mark.parametrize("name", datasets.DATASETS)
 def test_neither_mirror_nor_network_is_one_line(offline, name):
     with pytest.raises(published.DatasetUnavailable) as caught:
         published.dataset(name)
@@ -273,7 +273,7 @@ def test_a_download_is_pinned_cached_and_silent(monkeypatch, tmp_path, capsys):
         asked.append(url)
         Path(target).write_text(text)
 
-    monkeypatch.setattr(published.pooch.core, "choose_downloader", lambda url, **options: downloader)
+    monkeypatch.setattr(datasets.pooch.core, "choose_downloader", lambda url, **options: downloader)
     assert published.dataset("epoch-chinchilla").equals(published.dataset("epoch-chinchilla"))
     (url,) = asked
     assert url.endswith("/92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv")

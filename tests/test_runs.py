@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalinglaws import counting, runs
+from scalinglaws import counting, files, runs
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig
 from scalinglaws.runs import PROVENANCE, Run, RunStore
 
@@ -247,7 +247,7 @@ def test_a_folder_that_is_a_file_is_called_that(tmp_path):
     (tmp_path / "file").write_text("no folder")
     for path in ("file/a.json", "file/below/a.json"):
         with pytest.raises(OSError, match=rf"cannot write .*{path}: .*{Path(path).parent} is no folder"):
-            runs.atomically(tmp_path / path, Path.touch)
+            files.atomically(tmp_path / path, Path.touch)
 
 
 def test_drafts_of_the_dead_are_deleted_after_a_day(store):
@@ -256,12 +256,12 @@ def test_drafts_of_the_dead_are_deleted_after_a_day(store):
     (store.folder / ".notes").touch()
     before = set(store.folder.iterdir())
     for draft, days in (("old.npz", 1.1), ("young.npz", 0.9)):
-        path = store.folder / (runs.DRAFT + draft)
+        path = store.folder / (files.DRAFT + draft)
         path.touch()
         os.utime(path, (time.time() - 86_400 * days,) * 2)
     os.utime(store.folder / ".notes", (0, 0))
     store.write(RUN)
-    assert set(store.folder.iterdir()) - before == {store.folder / (runs.DRAFT + "young.npz")}
+    assert set(store.folder.iterdir()) - before == {store.folder / (files.DRAFT + "young.npz")}
     assert before <= set(store.folder.iterdir())
 
 
@@ -269,7 +269,7 @@ def test_a_kill_leaves_a_draft_that_is_found(store, monkeypatch):
     seen = []
     monkeypatch.setattr(Path, "replace", lambda draft, path: seen.append(draft.name))
     store.write(RUN)
-    assert all(name.startswith(runs.DRAFT) for name in seen)
+    assert all(name.startswith(files.DRAFT) for name in seen)
     assert len(seen) == 2
 
 
@@ -285,7 +285,7 @@ def test_files_are_flushed_through_a_handle_that_may_write(store, monkeypatch):
 def test_an_npy_is_no_npz(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3))
     with pytest.raises(ValueError, match=r"a\.npy: one array, an \.npy, where an \.npz is needed"):
-        runs.loadz(tmp_path / "a.npy")
+        files.loadz(tmp_path / "a.npy")
 
 
 KILLED = """

@@ -1,11 +1,53 @@
 """Scaling laws by experiment: train tiny language models, fit laws to them, compare with what was published.
 
-Modules are imported one by one (``from scalinglaws import fit``); nothing is loaded here, so that the fitting half
-works where torch is not installed.
+>>> import scalinglaws as sl
+>>> runs = sl.runs.stored("synthetic")
+>>> law = sl.fit(sl.laws.chinchilla, N=runs["n_params_nonemb"], D=runs["tokens"], L=runs["loss"])
+>>> law.status
+<Status.OK: 'ok'>
+
+This is the face: each name is loaded when it is first used, and torch only with `train` and `sweep`. Modules inside
+the package import each other by their full names and never this one.
 """
 
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-_INSTALLED = Path(__file__).with_name("data")  # an ordinary install brings the small files along
-DATA = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "data"
+if TYPE_CHECKING:
+    from scalinglaws import laws, published, runs
+    from scalinglaws.lab import sweep
+    from scalinglaws.lab.train import train
+    from scalinglaws.laws.bootstrap import bootstrap
+    from scalinglaws.laws.fit import fit
+    from scalinglaws.laws.frontier import approach1, approach2
+    from scalinglaws.laws.plan import plan
+
+__version__ = "0.2.0"
+__all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "published", "runs", "sweep", "train"]
+
+_HOMES = {  # a name -> its module, and what of it; None: the module itself
+    "approach1": ("laws.frontier", "approach1"),
+    "approach2": ("laws.frontier", "approach2"),
+    "bootstrap": ("laws.bootstrap", "bootstrap"),
+    "fit": ("laws.fit", "fit"),
+    "laws": ("laws", None),
+    "plan": ("laws.plan", "plan"),
+    "published": ("published", None),
+    "runs": ("runs", None),
+    "sweep": ("lab.sweep", None),
+    "train": ("lab.train", "train"),
+}
+
+
+def __getattr__(name: str):
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    found = import_module(f"{__name__}.{module}")
+    globals()[name] = found = getattr(found, attribute) if attribute else found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

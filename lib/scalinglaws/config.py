@@ -2,7 +2,7 @@
 
 Two specs that are equal are the same run; ``RunSpec.hash`` is its name in files. Every length of training is in
 tokens, every loss in nats per token. How a run is executed (device, precision, compilation) is no part of what it is:
-that is `train.Runtime`, recorded with the results.
+that is `runtime.Runtime`, recorded with the results.
 """
 
 import dataclasses

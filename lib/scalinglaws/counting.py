@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scalinglaws.config import ModelConfig
 
+FLOPS_PER_PARAM_TOKEN = 6.0  # two for the forward pass and four for the backward: Kaplan et al. 2020, section 2.1
 PF_DAY = 1e15 * 86_400  # floating-point operations; Kaplan et al. 2020, section 1.3
 
 

@@ -5,20 +5,11 @@ piece or not at all; `table` reads them as a DataFrame with the columns of `COLU
 with a status: never a zero, never absent.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
-import shutil
-import tempfile
-import time
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,6 +18,7 @@ import pandas as pd
 
 from scalinglaws import counting
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
+from scalinglaws.files import CHECKOUT, atomically, dumps, loadz, savez
 
 Status = Literal["ok", "diverged", "failed"]
 
@@ -58,8 +50,6 @@ COLUMNS = {
 
 # Keys of `Run.provenance`: where and with what a run was made.
 PROVENANCE = ("commit", "versions", "device", "runtime", "fingerprint", "time")
-
-DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin, and how long it may be somebody's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +208,7 @@ def stored_curves(name: str) -> pd.DataFrame:
 
 
 def _stored_file(name: str, kind: str) -> Path:
-    folder = Path(__file__).parents[2] / "data" / "runs"
+    folder = CHECKOUT / "data" / "runs"
     if not (folder / f"{name}.{kind}").exists():
         known = ", ".join(sorted(path.stem for path in folder.glob(f"*.{kind}"))) or "none: work from a checkout"
         raise ValueError(f"no stored sweep {name!r} in {folder}; there are: {known}")
@@ -283,81 +273,6 @@ def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
         body[key] = math.nan if body[key] is None else float(body[key])
     spec = from_json(json.dumps(body.pop("spec")), RunSpec)
     return Run(spec=spec, curve=curve, **body)
-
-
-def dumps(values: dict, *, indent: int | None = None) -> str:
-    """JSON text of a run's or a row's values; null for numbers that are not finite, which JSON does not have."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    return json.dumps(finite, indent=indent, allow_nan=False)
-
-
-def now() -> str:
-    """The time as it is stored: UTC, seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write(tmp)`` fill a file beside ``path``, then rename it: whole or absent, even after a kill.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be made or written, or is full. What stood at ``path`` is still there.
-    """
-    tmp = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_drafts(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-        tmp = Path(name)
-        write(tmp)
-        with tmp.open("r+b") as file:  # Windows flushes what may be written only
-            os.fsync(file.fileno())
-        tmp.chmod(0o644)
-        tmp.replace(path)
-    except OSError as error:
-        reason = error.strerror or f"{error}; the disk may be full"  # numpy gives the number of bytes alone
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            reason = f"{path.parent} is no folder"
-        raise OSError(f"cannot write {path}: {reason}; free space or choose another folder") from error
-    finally:
-        if tmp is not None:
-            tmp.unlink(missing_ok=True)
-
-
-def _clear_drafts(folder: Path) -> None:
-    """Delete the files and folders of processes that were killed while they wrote; those that write now are younger."""
-    for draft in folder.glob(f"{DRAFT}*"):
-        with contextlib.suppress(OSError):  # another process may be at it too
-            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
-                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
-
-
-def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """An .npz, compressed, under exactly this name."""
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def loadz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz.
-
-    Raises
-    ------
-    ValueError
-        When the file is damaged, whichever of the zip, its compression and the arrays' headers shows it.
-    """
-    broken = (OSError, EOFError, KeyError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
-    with path.open("rb") as file:
-        try:
-            arrays = np.load(file)
-            if isinstance(arrays, np.ndarray):
-                raise ValueError(f"{path.name}: one array, an .npy, where an .npz is needed")
-            with arrays:
-                return dict(arrays)
-        except broken as error:
-            raise ValueError(f"{path.name}: {error}") from error
 
 
 def _typed(df: pd.DataFrame) -> pd.DataFrame:

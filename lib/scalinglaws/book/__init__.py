@@ -1,0 +1,23 @@
+"""Teaches: what chapters call. ``from scalinglaws import book`` and then ``book.quote``, ``book.Claim`` and so on.
+
+Loaded when first used, since the command line needs the ledger where there is no notebook.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scalinglaws.book.chapter import chapters, quote, setup, show, style, verdicts
+    from scalinglaws.book.claims import Claim, Claims, number
+    from scalinglaws.book.exercise import Exercise
+
+__all__ = ["Claim", "Claims", "Exercise", "chapters", "number", "quote", "setup", "show", "style", "verdicts"]
+
+_HOMES = {"Claim": "claims", "Claims": "claims", "number": "claims", "Exercise": "exercise"}
+
+
+def __getattr__(name: str):
+    """Load a name of `__all__` when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'chapter')}"), name)

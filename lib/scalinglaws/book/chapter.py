@@ -1,0 +1,116 @@
+"""What a chapter needs besides the science: one look for all figures, quoted numbers, claims, the source of a function.
+
+Chapters run in the book's build, in JupyterLab and on Colab; everything here works in all three.
+"""
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from html import escape
+from typing import TypeVar
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import HTML, Markdown
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from scalinglaws.book import claims, ledger
+from scalinglaws.book.claims import number
+from scalinglaws.files import CHECKOUT, PACKAGE
+
+# "default" first: a reader's own matplotlibrc must not change the book's figures.
+STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
+
+Quoted = TypeVar("Quoted", float, str)
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context in which figures look as they do in the book."""
+    return plt.style.context(STYLE)
+
+
+def setup() -> None:
+    """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it."""
+    plt.style.use(STYLE)
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", metadata={"Date": None})  # sharp at every zoom; the same bytes every time
+
+
+def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
+    """Return ``value`` unchanged, after making it available to the chapter's prose as ``{glue:text}`name```.
+
+    Where no book is being built there is nothing to quote into, and nothing happens.
+
+    Parameters
+    ----------
+    name : str
+        The key; one value per key and chapter.
+    value : float or str
+        What to quote.
+    fmt : str
+        How to print it, see `number`.
+    """
+    if get_ipython() is None:
+        return value
+    try:
+        from myst_nb import glue
+    except ImportError:  # Colab: the notebook runs without the book's tools
+        return value
+    glue(name, number(value, fmt), display=False)
+    return value
+
+
+def show(obj: Callable | type) -> Markdown:
+    """Return the source of a library function or class, without its decorators, for display in a notebook.
+
+    Parameters
+    ----------
+    obj : function or class
+        What to show.
+    """
+    source = textwrap.dedent(inspect.getsource(obj))
+    first = ast.parse(source).body[0].lineno  # the line of "def" or "class"; decorators stand above it
+    body = "".join(source.splitlines(keepends=True)[first - 1 :])
+    return Markdown(f"````python\n{body}````")
+
+
+def chapters() -> HTML:
+    """Return the map of the book for display on its first page: each chapter with its question and its verdicts."""
+    table = ledger.read()
+    rows = []
+    for row in pd.read_csv(CHECKOUT / "data" / "chapters.csv", dtype=str).to_dict("records"):
+        name = row["notebook"]
+        link = f'<a href="chapters/{name}.html">{int(name[:2])} {escape(_title(name))}</a>'
+        cells = [link, escape(row["lecture"]), escape(row["question"]), _marks(table[table["notebook"] == name])]
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Chapter", "Lecture", "Question", "Verdicts"))
+    return HTML(f'<table class="chapter-map"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
+
+
+def verdicts(notebook: str) -> HTML:
+    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter."""
+    table = ledger.read()
+    rows, label = table[table["notebook"] == notebook], f"Claims of chapter {int(notebook[:2])}"
+    return HTML(claims.list_html(rows, f"chapters/{notebook}.html", label))
+
+
+def _marks(table: pd.DataFrame) -> str:
+    """How many claims of a ledger have each verdict, as small marks."""
+    return " ".join(
+        f'<span class="verdict verdict-{verdict.replace(" ", "-")}" title="{verdict}">{claims.MARKS[verdict]}'
+        f'<span class="visually-hidden"> {verdict}:</span> {n}</span>'
+        for verdict, n in ((verdict, int(claims.counts(table)[verdict])) for verdict in claims.MARKS)
+        if n
+    )
+
+
+def _title(notebook: str) -> str:
+    """First heading of a chapter."""
+    cells = json.loads((CHECKOUT / "chapters" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return re.findall(r"^# (.+)$", text, re.MULTILINE)[0]

@@ -1,0 +1,174 @@
+"""Exercises that answer back: what is off about an answer, without the answer.
+
+A chapter states an exercise once, with the right answer computed and the slips that readers make computed too; the
+reader calls `Exercise.check` as often as they like.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from types import EllipsisType
+
+import numpy as np
+
+Answer = float | str | Sequence[float]
+
+# What is often done to a right number by mistake, as a factor; the first that fits is named.
+FACTORS = (
+    (-1.0, "the size is right, the sign is not"),
+    (100.0, "a fraction is wanted, not a percentage"),
+    (0.01, "a percentage is wanted, not a fraction"),
+    (math.log(10), "look at the base of the logarithm"),
+    (1 / math.log(10), "look at the base of the logarithm"),
+    (math.log(2), "look at the base of the logarithm: bits are not nats"),
+    (1 / math.log(2), "look at the base of the logarithm: bits are not nats"),
+    (2.0, "a factor of 2 too many"),
+    (0.5, "a factor of 2 is missing"),
+    (3.0, "a factor of 3 too many"),
+    (1 / 3, "a factor of 3 is missing"),
+    (6.0, "a factor of 6 too many"),
+    (1 / 6, "a factor of 6 is missing"),
+)
+POWERS = (
+    (-1.0, "upside down: take it the other way round"),
+    (2.0, "this is the square of what is asked"),
+    (0.5, "this is the root of what is asked"),
+)
+ROUNDED = 0.005  # a slip is known by its number even if that was rounded
+EXPLAINS = 0.02  # a mistake explains an answer to within so much, or the exercise's own tolerance if that is narrower
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The reply to an answer; shown at the end of a cell it is one line."""
+
+    right: bool
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        kind = "right" if self.right else "not-yet"
+        return f'<p class="checked checked-{kind}" role="status">{escape(self.message)}</p>'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exercise:
+    """A question with one right answer.
+
+    Parameters
+    ----------
+    name : str
+        As the page calls it, such as "Exercise 2".
+    answer : float, str or sequence of float
+        The right answer, computed: a number, several in an order that the text fixes, or one of ``choices``.
+    unit : str
+        Of a number, such as "tokens"; said when an answer is no number at all.
+    rel : float
+        How far off a number may be, in parts of the answer: what rounding or the reader's own machine may do.
+    absolute : float
+        How far off it may be in its own unit; the wider of the two counts. An answer of 0 needs it.
+    choices : sequence of str
+        Between which a word has to choose.
+    slips : mapping
+        Wrong answers by what led to them, each shaped like the answer. The text is said to whoever makes that slip:
+        it names the mistake, not the number.
+    """
+
+    name: str
+    answer: Answer = field(repr=False)
+    unit: str = ""
+    rel: float = 0.02
+    absolute: float = 0.0
+    choices: Sequence[str] = ()
+    slips: Mapping[str, Answer] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.answer, str) and self.answer not in self.choices:
+            raise ValueError(f"{self.name}: answer is not among choices ({', '.join(self.choices) or 'none'}); add it")
+        for text, slip in self.slips.items():
+            if not isinstance(slip, str) and self._near(slip):
+                raise ValueError(f"{self.name}: slip {text!r} is as good as the answer; narrow rel, or leave it out")
+
+    def check(self, answer: Answer | EllipsisType) -> Checked:
+        """Return whether an answer is right, and if not, what is off about it; never raises.
+
+        Parameters
+        ----------
+        answer : float, str or sequence of float
+            Yours. Dots (``...``) stand for none yet.
+        """
+        if answer is ...:
+            return Checked(False, f"{self.name}: no answer yet. Put yours in place of the dots and run the cell again.")
+        hint = self._word(answer) if isinstance(self.answer, str) else self._hint(answer)
+        end = "" if hint.endswith(("?", "!", ".")) else "."
+        return Checked(not hint, f"{self.name}: not yet: {hint}{end}" if hint else f"{self.name}: right.")
+
+    def _word(self, answer: Answer) -> str:
+        """What is off about a word."""
+        if str(answer) not in self.choices:
+            return f"choose one of {', '.join(self.choices)}"
+        if str(answer) == self.answer:
+            return ""
+        return next((text for text, slip in self.slips.items() if str(answer) == slip), "think again about the other")
+
+    def _hint(self, answer: Answer) -> str:
+        """What is off about a number or several."""
+        right = np.asarray(self.answer, float)
+        wanted = "one number is wanted" if right.ndim == 0 else f"{right.size} numbers in a row are wanted"
+        wanted += f", in {self.unit}" if self.unit else ""
+        try:
+            given = np.asarray(answer, float)
+        except (TypeError, ValueError):
+            return f"{wanted}, not {type(answer).__name__}"
+        if given.size != right.size:
+            return f"{wanted}; you gave {given.size}"
+        given = given.reshape(right.shape)
+        if not np.isfinite(given).all():
+            return "not a finite number: look for a division by zero or the logarithm of something negative"
+        if self._near(given):
+            return ""
+        rel = max(self.rel, ROUNDED)
+        slip = next((text for text, slip in self.slips.items() if _close(given, np.asarray(slip), rel, 0.0)), "")
+        return slip or self._common(given, right) or self._distance(given, right)
+
+    def _near(self, given: Answer | np.ndarray) -> bool:
+        """Whether all numbers are near enough."""
+        return _close(np.asarray(given, float), np.asarray(self.answer, float), self.rel, self.absolute)
+
+    def _common(self, given: np.ndarray, right: np.ndarray) -> str:
+        """A mistake that would make the answer of the right one, in words; empty where none does."""
+        rel = min(self.rel, EXPLAINS)
+        for factor, text in FACTORS:
+            if _close(given, factor * right, rel, 0.0):
+                return text
+        if (right > 0).all():
+            for power, text in POWERS:
+                if not np.allclose(right, 1.0, rtol=0.1) and _close(given, right**power, rel, 0.0):
+                    return text
+        return ""
+
+    def _distance(self, given: np.ndarray, right: np.ndarray) -> str:
+        """Where and which way the answer is off, roughly."""
+        off = np.abs(given - right) > np.maximum(self.rel * np.abs(right), self.absolute)
+        where = "the number" if right.ndim == 0 else f"number {int(np.argmax(off)) + 1} of {right.size}"
+        x, y = (float(values.ravel()[np.argmax(off)]) for values in (given, right))
+        if x * y < 0:
+            return f"{where} has the wrong sign"
+        if not y:
+            return f"{where} should be nearer to 0"
+        which = "too large" if abs(x) > abs(y) else "too small"
+        factor = max(abs(x / y), abs(y / x)) if x else math.inf
+        far = "by more than a factor of ten" if factor > 10 else "by less than a tenth" if factor < 1.1 else ""
+        return f"{where} is {which} {far}".strip()
+
+
+def _close(given: np.ndarray, right: np.ndarray, rel: float, absolute: float) -> bool:
+    """Whether all numbers are within a part of the right ones, or within an absolute distance."""
+    return given.shape == right.shape and bool(
+        (np.abs(given - right) <= np.maximum(rel * np.abs(right), absolute)).all()
+    )

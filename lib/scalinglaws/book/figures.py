@@ -1,0 +1,157 @@
+"""Figures. Each function takes an ``ax`` and a table or a `Fit`, draws, and labels the axes with their units.
+
+Colors are the caller's cycle (``C0``, ``C1``) and, for an ordered quantity, viridis: both can be told apart by
+color-blind readers, and shape or dash says the same again. Nothing here opens a figure or changes a setting.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import ArrayLike
+
+from scalinglaws.laws.bootstrap import Bootstrap
+from scalinglaws.laws.fit import Fit
+
+LABELS = {
+    "n_params": "parameters N, all",
+    "n_params_nonemb": "parameters N, without embeddings",
+    "n_params_matmul": "parameters N, with the head",
+    "tokens": "tokens D",
+    "flops": "training compute C (FLOPs)",
+    "flops_6nd": "training compute 6 N D (FLOPs)",
+    "loss": "validation loss (nats per token)",
+    "train_loss": "training loss (nats per token)",
+}
+
+
+def power_law(
+    ax: Axes,
+    x: ArrayLike,
+    L: ArrayLike,
+    fit: Fit,
+    *,
+    xlabel: str,
+    ylabel: str = "loss",
+    symbol: str = "x",
+    cloud: Bootstrap | None = None,
+    level: float = 0.95,
+) -> None:
+    """Draw runs and a fitted power law in log-log, with its floor if it has one.
+
+    Runs that were not among the fitted points are hollow, and the law is dashed where it extrapolates to them.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, L : array_like [n]
+        Runs to show: the fitted ones, and any held back to test the prediction.
+    fit : Fit
+        Of a law in one variable, such as `laws.power_floor`.
+    xlabel, ylabel : str
+        A column of the run table, or any other text with its unit.
+    symbol : str
+        Letter for x in the formula of the legend.
+    cloud : Bootstrap, optional
+        Draws the interval of the law around it.
+    level : float
+        Probability of that interval.
+
+    Raises
+    ------
+    ValueError
+        If the law has more than one variable.
+    """
+    if len(fit.law.variables) != 1:
+        raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.law.variables)}; this figure takes one variable")
+    (fitted_x,) = fit.x.values()
+    x, L = np.asarray(x, float), np.asarray(L, float)
+    fitted = np.isin(x + 1j * L, fitted_x + 1j * fit.L)  # one number per run, so that both must match
+
+    reach = np.geomspace(min(x.min(), fitted_x.min()), max(x.max(), fitted_x.max()), 200)
+    inside = np.geomspace(fitted_x.min(), fitted_x.max(), 200)
+    if cloud is not None:
+        low, high = cloud.interval(lambda theta: fit.law.value(theta, reach), level=level)
+        ax.fill_between(reach, low, high, color="C1", alpha=0.2, linewidth=0, label=f"{100 * level:g}% interval")
+    ax.plot(reach, fit.predict(x=reach), color="C1", linestyle="--", linewidth=1)
+    ax.plot(inside, fit.predict(x=inside), color="C1", label=_formula(fit, symbol))
+    floor = fit.theta["E"] if fit.law.has_floor else 0.0
+    if floor > 0:
+        ax.axhline(floor, color="C2", linestyle=":", label=f"floor {floor:.5g}")
+    ax.plot(x[fitted], L[fitted], "o", color="C0", label="runs")
+    if not fitted.all():
+        ax.plot(x[~fitted], L[~fitted], "o", color="C0", markerfacecolor="none", label="runs not in the fit")
+    _log_axes(ax, xlabel, ylabel)
+    ax.legend()
+
+
+def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
+    """Draw how far the fitted points lie from the law, in percent, against one of its variables.
+
+    Dotted lines mark Huber's threshold: what lies beyond pulls with constant force, however far out.
+
+    Parameters
+    ----------
+    ax : Axes
+    fit : Fit
+    against : str
+        Letter of the variable, such as ``"N"``.
+    xlabel : str
+        A column of the run table, or any other text with its unit.
+    """
+    if against not in fit.x:
+        raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.x)}; got {against!r}")
+    off = 100 * np.log(fit.L / fit.predict(**fit.x))
+    ax.axhline(0.0, color="C1")
+    if fit.residual == "log" and np.isfinite(fit.delta):
+        for sign in (-1, 1):
+            ax.axhline(sign * 100 * fit.delta, color="C1", linestyle=":", linewidth=1)
+    ax.plot(fit.x[against], off, "o", color="C0")
+    ax.set_xscale("log")
+    ax.set_xlabel(LABELS.get(xlabel, xlabel))
+    ax.set_ylabel("ln loss − ln fit (%)")
+
+
+def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str = "train_loss") -> None:
+    """Draw learning curves in log-log, one line per value of ``by``, darker to lighter.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        One row per reading, with the columns named by the other arguments.
+    by : str
+        Column that tells curves apart, such as ``"n_params_nonemb"``.
+    x, y : str
+        Columns to draw.
+    """
+    missing = [column for column in (by, x, y) if column not in table]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}; the table has {', '.join(table.columns)}")
+    groups = list(table.groupby(by))
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(groups)))  # the light end does not show on white
+    for shade, (value, curve) in zip(shades, groups, strict=True):
+        ordered = curve.sort_values(x)
+        ax.plot(ordered[x], ordered[y], color=shade, label=f"{value:.3g}" if isinstance(value, float) else f"{value:,}")
+    _log_axes(ax, x, y)
+    ax.legend(title=LABELS.get(by, by))
+
+
+def _formula(fit: Fit, symbol: str) -> str:
+    """The fitted law with its numbers, for a legend."""
+    floor = f"{fit.theta['E']:.5g} + " if fit.law.has_floor else ""
+    return rf"${floor}{fit.theta['A']:.5g}\,{symbol}^{{-{fit.theta['alpha']:.5g}}}$"
+
+
+def _log_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Logarithmic axes with labels; a loss that spans less than a decade gets plain numbers."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 10 * low:
+        ax.yaxis.set_major_locator(MaxNLocator(6))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel(LABELS.get(xlabel, xlabel))
+    ax.set_ylabel(LABELS.get(ylabel, ylabel))

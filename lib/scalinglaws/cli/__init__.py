@@ -1,0 +1,5 @@
+"""The command line."""
+
+from scalinglaws.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,101 @@
+"""``scalinglaws fit``: fit a law to a table of runs."""
+
+import argparse
+import math
+from pathlib import Path
+
+from scalinglaws.cli.plan import FITTED
+from scalinglaws.cli.words import amount, count, json_text, say
+
+
+def add(commands) -> None:
+    """Declare ``scalinglaws fit``."""
+    what = "fit a scaling law to a table of runs; no starting values are asked for"
+    parser = commands.add_parser("fit", help=what, description=what)
+    parser.add_argument(
+        "runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them) and loss, a run a line"
+    )
+    parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
+    parser.add_argument(
+        "--approach",
+        choices=("1", "2", "3", "vp"),
+        default="3",
+        help="1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection",
+    )
+    for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss in nats per token")):
+        parser.add_argument(f"--{letter}", metavar="COLUMN", help=f"column of {meaning} (default: guessed, and said)")
+    parser.add_argument("--U", metavar="COLUMN", help="column of unique tokens, for muennighoff")
+    parser.add_argument("--x", metavar="COLUMN", help="column of the variable of power, power_floor and broken")
+    parser.add_argument("--cluster", metavar="COLUMN", help="runs with the same label share their noise, or a curve")
+    parser.add_argument("--drop-highest", type=count, default=0, metavar="K", help="leave out the K highest losses")
+    parser.add_argument("--residual", choices=("log", "raw"), default="log", help="fit ln L (default), or L itself")
+    parser.add_argument(
+        "--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by the noise)"
+    )
+    what = "how far apart, as a share, C of runs on one budget may be, for approaches 1 and 2 (default: 0.1)"
+    parser.add_argument("--tolerance", type=amount, metavar="SHARE", help=what)
+    parser.add_argument("--bootstrap", type=count, metavar="B", help="refits for 95%% intervals (default: 999)")
+    parser.add_argument("--seed", type=count, help="of the refits (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object, in full precision")
+    parser.add_argument("--report", type=Path, metavar="OUT.html", help="also write a page with figures")
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit a law to a table and print the result; 1 when the points do not determine it."""
+    _refuse_idle_options(args)
+    from scalinglaws import tables
+    from scalinglaws.cli import report
+    from scalinglaws.files import atomically
+    from scalinglaws.laws import LAWS
+
+    law = FITTED[args.law]
+    given = tables.read(
+        args.runs,
+        needs=("C", "N", "D") if args.approach in "12" else LAWS[law].variables,
+        named={letter: getattr(args, letter) for letter in "NDCLUx" if getattr(args, letter)},
+        label=args.cluster,
+        drop_highest=args.drop_highest,
+    )
+    try:
+        made = report.make(
+            given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
+            seed=args.seed or 0, tolerance=args.tolerance,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{args.runs}: {error}") from error
+    for note in (*given.notes, *made.notes):  # said once there is a result: an error is one line
+        say(note)
+    try:
+        if args.report:
+            from scalinglaws.cli.page import html
+
+            atomically(args.report, lambda tmp: tmp.write_text(html(made), encoding="utf-8"))
+            say(f"wrote {args.report}")
+    finally:  # a disk that is full costs the page, not the numbers
+        print(json_text(made.record()) if args.json else made.text())
+    return 0 if made.usable else 1
+
+
+def _refuse_idle_options(args: argparse.Namespace) -> None:
+    """No option without effect."""
+    if args.approach != "3":
+        if args.law != "chinchilla":
+            raise ValueError(f"--approach {args.approach} is of the law chinchilla; leave --law {args.law} out")
+        if args.delta is not None or args.residual != "log":
+            raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
+    if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
+        raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
+    if args.approach in "12" and (args.bootstrap or args.seed is not None):
+        raise ValueError(
+            "--bootstrap and --seed belong to --approach 3 and vp: approaches 1 and 2 come without intervals"
+        )
+    if args.approach == "2" and args.cluster:
+        raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
+    if args.bootstrap == 0 and (args.seed is not None or (args.cluster and args.approach != "1")):
+        raise ValueError("--seed and --cluster shape the refits of the intervals, and --bootstrap 0 asks for none")
+
+
+def _threshold(text: str) -> float:
+    """A number above zero, or infinity."""
+    return math.inf if text in ("inf", "infinity") else amount(text)

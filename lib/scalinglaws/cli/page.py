@@ -1,0 +1,197 @@
+"""The page of ``scalinglaws fit --report``: one file with the data, the fit, its figures, and what to distrust.
+
+Everything is inside: figures are inline SVG, and nothing is asked for from outside. On dark screens figures are
+inverted, as in the book.
+"""
+
+import io
+import re
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, style
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scalinglaws.cli.report import LEVEL, Report
+from scalinglaws.files import PACKAGE
+from scalinglaws.laws.frontier import Frontier
+
+SHOWN = 2000  # points in a figure; more hide each other
+FAR = 10.0  # times the largest budget: so far the optimum is drawn
+LOOK = ["default", str(PACKAGE / "book" / "book.mplstyle")]
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff; }
+table { border-collapse: collapse; margin: 1rem 0; } th, td { text-align: left; padding: .25rem .8rem .25rem 0; }
+td { font-variant-numeric: tabular-nums; border-top: 1px solid #8886; } figure { margin: 1.5rem 0; }
+svg { max-width: 100%; height: auto; background: #fff; } .status { font-weight: 600; } pre { overflow-x: auto; }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #111; }
+  svg { filter: invert(.93) hue-rotate(180deg); } }
+"""
+
+
+def html(report: Report) -> str:
+    """Return the page of a report, for light and dark screens."""
+    record = report.record()
+    cautions = "".join(f"<li>{escape(text)}</li>" for text in report.cautions)
+    notes = "".join(f"<li>{escape(text)}</li>" for text in (*report.points.notes, *report.notes))
+    columns = "".join(
+        f"<tr><th>{letter}</th><td>{column.min():.5g}</td><td>{np.median(column):.5g}</td><td>{column.max():.5g}</td></tr>"
+        for letter, column in report.points.columns.items()
+    )
+    figures = "".join(
+        f'<h2>{escape(title)}</h2><figure role="img" aria-label="{escape(alt)}">{_svg(figure, f"f{k}-")}'
+        f"<figcaption>{escape(alt)}</figcaption></figure>"
+        for k, (title, alt, figure) in enumerate(_figures(report))
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Scaling law fit: {escape(record["law"])}</title><style>{STYLE}</style></head><body><main>
+<h1>Scaling law fit: {escape(record["law"])}</h1>
+<p class="status">{escape(record["status"])}: {escape(record["message"])}</p>
+<h2>What to distrust</h2><ul>{cautions or "<li>Nothing that these checks can see.</li>"}</ul>
+<h2>The data</h2><p>{len(report.points):,} points.</p><ul>{notes}</ul>
+<table><tr><th></th><th>lowest</th><th>median</th><th>highest</th></tr>{columns}</table>
+<h2>The fit</h2>{_numbers(report)}
+{figures}
+<h2>As text</h2><pre>{escape(report.text())}</pre>
+</main></body></html>
+"""
+
+
+def _numbers(report: Report) -> str:
+    """Table of the estimates with their intervals."""
+    if isinstance(report.found, Frontier):
+        values = {"a": report.found.a, "b": report.found.b} | {
+            "N_scale": report.found.N_scale,
+            "D_scale": report.found.D_scale,
+        }
+    else:
+        values = dict(report.found.theta) | dict(zip("ab", report.exponents or (), strict=False))
+    rows = ""
+    for name, value in values.items():
+        ends = (report.intervals or {}).get(name)
+        shown = "" if ends is None else f"{ends[0]:.5g} to {ends[1]:.5g}"
+        rows += f"<tr><th>{escape(name)}</th><td>{value:.5g}</td><td>{shown}</td></tr>"
+    return f"<table><tr><th></th><th>estimate</th><th>{LEVEL:.0%} interval</th></tr>{rows}</table>"
+
+
+def _figures(report: Report) -> list[tuple[str, str, Figure]]:
+    """Title, caption and figure of each figure."""
+    with style.context(LOOK):
+        if not report.usable:
+            return []
+        if isinstance(report.found, Frontier):
+            return [_frontier_figure(report)]
+        figures = [_residual_figure(report)]
+        if report.exponents is not None:
+            figures = [_isoflop_figure(report), *figures, _optimum_figure(report)]
+        return figures
+
+
+def _axes(n: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    return figure, figure.subplots(1, n)
+
+
+def _some(size: int) -> NDArray[np.intp]:
+    """Indices of the points that are drawn."""
+    return np.unique(np.linspace(0, size - 1, min(size, SHOWN)).astype(int))
+
+
+def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
+    """Loss against size, in slices of compute, with the law and its minimum in each."""
+    found: Any = report.found
+    N, C, L = (report.points.columns[letter] for letter in "NCL")
+    figure, ax = _axes()
+    edges = np.unique(np.quantile(np.log(C), np.linspace(0, 1, 8)))
+    slices = np.clip(np.searchsorted(edges, np.log(C), side="right") - 1, 0, max(len(edges) - 2, 0))
+    shades = colormaps["viridis"](np.linspace(0, 0.85, max(slices.max() + 1, 1)))
+    drawn = _some(len(L))
+    reach = np.geomspace(N.min(), N.max(), 200)
+    for k in range(slices.max() + 1):
+        of = drawn[slices[drawn] == k]
+        if not of.size:
+            continue
+        middle = float(np.exp(np.log(C[slices == k]).mean()))
+        ax.plot(N[of], L[of], "o", color=shades[k], markersize=3.5, label=f"C ≈ {middle:.2g}")
+        if {*found.x} == {"N", "D"}:
+            curve = found.predict(N=reach, D=middle / (6 * reach))
+            low = curve < 1.15 * L[slices == k].max()
+            ax.plot(reach[low], curve[low], color=shades[k], linewidth=1)
+            best, tokens = found.law.optimum(found.theta, middle)
+            ax.plot(best, found.predict(N=best, D=tokens), "x", color="C1", markersize=8)
+    ax.set(xscale="log", xlabel="parameters N", ylabel="loss (nats per token)")
+    ax.legend(title="FLOPs", fontsize=8)
+    caption = (
+        "Runs by size, in slices of compute C. Lines: the fitted law at each slice's middle; crosses: its optimum."
+    )
+    return "IsoFLOP view", caption, figure
+
+
+def _residual_figure(report: Report) -> tuple[str, str, Figure]:
+    """Residuals against each variable."""
+    found: Any = report.found
+    letters = list(found.x)[:2]
+    figure, axes = _axes(2) if len(letters) == 2 else _axes()
+    off = 100 * np.log(found.L / found.predict(**found.x))
+    drawn = _some(off.size)
+    for ax, letter in zip(np.ravel(axes), letters, strict=True):
+        ax.axhline(0.0, color="C1")
+        ax.plot(found.x[letter][drawn], off[drawn], "o", color="C0", markersize=3.5)
+        ax.set(xscale="log", xlabel=letter, ylabel="ln loss − ln fit (%)")
+    caption = "How far each run lies from the law, in percent. A pattern means that the law has the wrong form."
+    return "Residuals", caption, figure
+
+
+def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
+    """Compute-optimal size against compute, with its interval, to ten times the largest budget."""
+    found: Any = report.found
+    C = report.points.columns["C"]
+    reach = np.geomspace(C.min(), FAR * C.max(), 100)
+    figure, ax = _axes()
+    if report.cloud is not None:
+        low, high = report.cloud.interval(lambda theta: found.law.optimum(theta, reach)[0], level=LEVEL)
+        ax.fill_between(reach, low, high, color="C1", alpha=0.25, linewidth=0, label=f"{LEVEL:.0%} interval")
+    best = found.law.optimum(found.theta, reach)[0]
+    inside = reach <= C.max()
+    ax.plot(reach, best, "--", color="C1", linewidth=1)
+    ax.plot(reach[inside], best[inside], color="C1", label="compute-optimal N")
+    drawn = _some(C.size)
+    ax.plot(C[drawn], report.points.columns["N"][drawn], ".", color="C0", markersize=3, label="runs")
+    ax.set(xscale="log", yscale="log", xlabel="training compute 6 N D (FLOPs)", ylabel="parameters N")
+    ax.legend()
+    caption = (
+        "Compute-optimal size; dashed: beyond the largest budget. The interval knows of noise, not of a wrong law."
+    )
+    return "Optimal size", caption, figure
+
+
+def _frontier_figure(report: Report) -> tuple[str, str, Figure]:
+    """Optima and the power law through them."""
+    found: Any = report.found
+    C = report.points.columns["C"]
+    reach = np.geomspace(C.min(), FAR * C.max(), 100)
+    figure, ax = _axes()
+    drawn = _some(C.size)
+    ax.plot(C[drawn], report.points.columns["N"][drawn], ".", color="C0", markersize=3, label="runs")
+    ax.plot(found.C, found.N, "o", color="C1", label="optima")
+    ax.plot(reach, found.optimum(reach)[0], color="C1", label=f"N ∝ C^{found.a:.5g}")
+    ax.set(xscale="log", yscale="log", xlabel="training compute C (FLOPs)", ylabel="parameters N")
+    ax.legend()
+    return "Optimal size", f"Optima of {found.source}, and the power law through them.", figure
+
+
+def _svg(figure: Figure, prefix: str) -> str:
+    """A figure as inline SVG: names of its own, no namespaces, no metadata."""
+    out = io.StringIO()
+    with style.context(LOOK):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    return re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}", text)

@@ -1,0 +1,131 @@
+"""``scalinglaws plan``: what to train for a budget."""
+
+import argparse
+import math
+from pathlib import Path
+
+from scalinglaws.cli.words import amount, json_text, say
+
+# Laws of a loss that `fit` offers, with the name in `laws.LAWS`; here so that --help need not load them.
+FITTED = {"kaplan": "kaplan_joint"} | {
+    name: name for name in ("chinchilla", "power", "power_floor", "rosenfeld", "gadre", "muennighoff", "broken")
+}
+PUBLISHED = "besiroglu2024"
+
+
+def add(commands) -> None:
+    """Declare ``scalinglaws plan``."""
+    what = "print the parameters and tokens that a law finds best for a compute budget"
+    parser = commands.add_parser("plan", help=what, description=what)
+    parser.add_argument("--flops", type=amount, required=True, metavar="C", help="training FLOPs, such as 1e21")
+    parser.add_argument(
+        "--law",
+        default=PUBLISHED,
+        metavar="NAME|FIT.json",
+        help="what 'scalinglaws fit --json' printed, or kaplan2020, hoffmann2022 (unrounded constants), "
+        f"hoffmann2022-rounded, besiroglu2024, ... (default: {PUBLISHED})",
+    )
+    parser.add_argument(
+        "--inference-tokens",
+        type=amount,
+        metavar="D",
+        help="tokens to be served: the cheapest model, training and serving, of the loss that C would buy",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, in full precision")
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the optimum of a law for a budget."""
+    from scalinglaws.laws import plan
+
+    source, record = _law(args.law)
+    C_range = record.get("C_range")
+    if record.get("status") == "at_bound":
+        say(f"{args.law}: at_bound: {record.get('message')}")
+    if C_range and args.flops > 1.001 * C_range[1]:
+        say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
+    if args.inference_tokens is None:
+        best = plan.allocate(source, args.flops)
+        more = {}
+    else:
+        best = plan.allocate_for_inference(source, inference_tokens=args.inference_tokens, C=args.flops)
+        more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
+        more |= {"inference_tokens": args.inference_tokens}
+    record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
+    record |= {"law": args.law, "flops": args.flops} | more
+    print(json_text(record) if args.json else _plan_text(record))
+    return 0
+
+
+def _law(name: str):
+    """The law that a name or a file of `fit` stands for, and what else is in the file."""
+    from scalinglaws.laws import plan
+
+    if Path(name).suffix != ".json":
+        if name not in plan.NAMED:
+            raise ValueError(f"no law {name!r}: give one of {', '.join(plan.NAMED)}, or a .json file of 'fit --json'")
+        return name, {}
+    import json
+
+    try:
+        record = json.loads(Path(name).read_text(encoding="utf-8"))
+        return _from_record(record), record
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror}; make it with 'scalinglaws fit RUNS.csv --json'") from error
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: is no result of 'scalinglaws fit --json' ({type(error).__name__})") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _from_record(record: dict):
+    """The law in the JSON of a fit, with its parameters."""
+    import numpy as np
+
+    from scalinglaws.laws import LAWS
+    from scalinglaws.laws.frontier import Frontier
+
+    if record["theta"] is None:
+        a, b, N, D = (float(record[name]) for name in ("a", "b", "N_scale", "D_scale"))
+        no = np.empty(0)
+        return Frontier(
+            source=record["law"],
+            a=a,
+            b=b,
+            N_scale=N,
+            D_scale=D,
+            C=no,
+            N=no,
+            D=no,
+            L=no,
+            budgets=(),
+            bias=None,
+            warnings=(),
+        )
+    if record["law"] not in LAWS:
+        raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+    if record["status"] not in ("ok", "at_bound"):
+        raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
+    theta = {name: float(value) for name, value in record["theta"].items()}
+    if not all(map(math.isfinite, theta.values())):
+        raise ValueError("theta is not all finite numbers")
+    return LAWS[record["law"]], theta
+
+
+def _plan_text(record: dict) -> str:
+    """A plan in words."""
+    loss, counting = f"{record['loss']:.5g} nats/token", " = 6 N D"
+    if not math.isfinite(record["loss"]):
+        loss, counting = "not known from these optima", ", as the runs counted"
+    text = f"""law    {record["law"]}
+C      {record["flops"]:.5g} FLOPs{counting}
+N      {record["N"]:.5g} parameters
+D      {record["D"]:.5g} tokens, {record["tokens_per_param"]:.5g} per parameter
+loss   {loss}"""
+    if "saved" in record:
+        text = text.replace(counting, " buy the loss below when training alone counts")
+        text += f"""
+total  {record["C_train"] + record["C_inference"]:.5g} FLOPs: training {record["C_train"]:.5g}, serving {
+            record["inference_tokens"]:.5g} tokens {record["C_inference"]:.5g}; {record["saved"]:.2%} saved"""
+    return text

@@ -1,0 +1,248 @@
+"""What the ``scalinglaws fit`` command tells about a table of runs, as text and as JSON. `page` makes a page of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalinglaws.laws import LAWS
+from scalinglaws.laws import frontier as frontiers
+from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
+from scalinglaws.laws.doubts import identifiability
+from scalinglaws.laws.fit import USABLE, Fit, FitError, fit
+from scalinglaws.laws.frontier import Frontier
+from scalinglaws.laws.newton import Residual
+from scalinglaws.tables import Points
+
+LEVEL = 0.95
+TOO_MANY = 1e8  # refits times points that fit in memory, a few GB
+MANY = 2e7  # refits times points: more take minutes, so they are made on request only
+HIGHEST = 5  # points of highest loss that the fit is repeated without
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A fit, its intervals, and what to distrust."""
+
+    found: Fit | Frontier
+    approach: str  # "1", "2", "3" or "vp"
+    points: Points
+    cloud: Bootstrap | None
+    intervals: Mapping[str, tuple[float, float]] | None  # of the parameters, and of a and b
+    exponents: tuple[float, float] | None  # a and b of N ∝ C^a, D ∝ C^b
+    cautions: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def usable(self) -> bool:
+        """Whether the points determine what was fitted."""
+        return isinstance(self.found, Frontier) or self.found.status in USABLE
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as values for JSON, in full precision."""
+        C = self.points.columns.get("C")
+        a, b = self.exponents or (None, None)
+        common = {
+            "approach": self.approach,
+            "a": a,
+            "b": b,
+            "intervals": self.intervals,
+            "level": LEVEL if self.intervals else None,
+            "n_points": len(self.points),
+            "C_range": None if C is None else [float(C.min()), float(C.max())],
+            "warnings": list(self.cautions),
+        }
+        if isinstance(self.found, Frontier):
+            return _frontier_record(self.found) | common
+        found = self.found
+        own = {
+            "law": found.law.name,
+            "theta": dict(found.theta),
+            "objective": found.value,
+            "minimized": found.objective,
+            "delta": None if math.isinf(found.delta) else found.delta,
+            "status": str(found.status),
+            "message": found.message,
+        }
+        return own | common
+
+    def text(self) -> str:
+        """Return the result in words: status first, then cautions, then the numbers."""
+        first, *rest = self.found.summary().splitlines()
+        lines = [first, *(f"  caution       {caution}" for caution in self.cautions), *rest]
+        if self.exponents is not None and not isinstance(self.found, Frontier):
+            for name, value in zip("ab", self.exponents, strict=True):
+                low_high = "" if self.intervals is None else "{:.6g} to {:.6g}".format(*self.intervals[name])
+                what = {"a": "N_opt ∝ C^a", "b": "D_opt ∝ C^b"}[name]
+                lines.append(f"  {name:<12}  {value:>14.8g}  {what:>14}  {low_high}".rstrip())
+        return "\n".join(lines)
+
+
+def make(
+    points: Points,
+    *,
+    law: str = "chinchilla",
+    approach: str = "3",
+    delta: float | None = None,
+    residual: Residual = "log",
+    n: int | None = None,
+    seed: int = 0,
+    tolerance: float | None = None,
+) -> Report:
+    """Return the report of a fit.
+
+    Parameters
+    ----------
+    points : Points
+    law : str
+        Name in `laws.LAWS`.
+    approach : str
+        Of Hoffmann et al. 2022: "1" envelope, "2" isoFLOP curves, "3" surface, or "vp", the surface by variable
+        projection. Laws other than Chinchilla's are fitted by "3".
+    delta, residual
+        See `fit.fit`.
+    n : int, optional
+        Refits for the intervals; 0 for none. Left out: 999, or none where that would take minutes.
+    seed : int
+        Of the refits.
+    tolerance : float, optional
+        For approaches 1 and 2, see `frontier.approach2`.
+
+    Raises
+    ------
+    FitError
+        If the points cannot be fitted.
+    """
+    columns = points.columns
+    if approach in ("1", "2"):
+        frontier = _frontier(points, approach, frontiers.TOLERANCE if tolerance is None else tolerance)
+        return Report(
+            found=frontier, approach=approach, points=points, cloud=None, intervals=None,
+            exponents=(frontier.a, frontier.b), cautions=(*points.warnings, *frontier.warnings),
+        )  # fmt: skip
+    if approach == "vp":
+        found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
+    else:
+        found = _fit(law, columns, residual, delta)
+    cloud, notes = _cloud(found, points, n, seed)
+    found = found if cloud is None else cloud.attach(level=LEVEL)
+    exponents, ends = _exponents(found, cloud)
+    return Report(
+        found=found,
+        approach=approach,
+        points=points,
+        cloud=cloud,
+        intervals=None if found.intervals is None else dict(found.intervals) | ends,
+        exponents=exponents,
+        cautions=(*points.warnings, *_cautions(found, cloud, columns)),
+        notes=notes,
+    )
+
+
+def _fit(law: str, columns: Mapping[str, NDArray], residual: Residual, delta: float | None) -> Fit:
+    """The fit of a law to those of the columns that it is a law of."""
+    variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
+    return fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **variables)
+
+
+def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
+    """Optima by approach 1 or 2; the surface, where it can be fitted, sizes the bias of a parabola."""
+    columns: Any = {letter: points.columns[letter] for letter in "CNLD"}
+    if approach == "1":
+        return frontiers.approach1(run=points.labels, tolerance=tolerance, **columns)
+    try:
+        surface = frontiers.approach3(N=columns["N"], D=columns["D"], L=columns["L"]).checked()
+    except FitError:
+        surface = None
+    return frontiers.approach2(tolerance=tolerance, surface=surface, **columns)
+
+
+def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootstrap | None, tuple[str, ...]]:
+    """Refits, where they are wanted and can be made."""
+    wanted = 999 if n is None else n
+    if not wanted or found.status not in USABLE:
+        return None, ()
+    if n is None and wanted * len(points) > MANY:
+        some = min(wanted, int(TOO_MANY // len(points)))
+        return None, (
+            f"no intervals: {wanted} refits of {len(points):,} points take long; ask with --bootstrap {some}",
+        )
+    if wanted * len(points) > TOO_MANY:
+        most = int(TOO_MANY // len(points))
+        raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")
+    clusters = points.repeats() if points.labels is None else points.labels
+    try:
+        return bootstrap(found, n=wanted, seed=seed, how=None, clusters=clusters), ()
+    except FitError as error:
+        if n is not None:
+            raise
+        return None, (f"no intervals: {error}",)
+
+
+def _exponents(found: Fit, cloud: Bootstrap | None) -> tuple[tuple[float, float] | None, dict]:
+    """a and b with their intervals, for laws that have a compute-optimal point."""
+    try:
+        a, b = (float(value) for value in found.law.optimum_exponents(found.theta))
+    except ValueError:
+        return None, {}
+    ends = {}
+    if cloud is not None:
+        for k, name in enumerate("ab"):
+            low, high = cloud.interval(lambda theta, k=k: found.law.optimum_exponents(theta)[k], level=LEVEL)
+            ends[name] = (float(low), float(high))
+    return (a, b), ends
+
+
+def _cautions(found: Fit, cloud: Bootstrap | None, columns: Mapping[str, NDArray]) -> tuple[str, ...]:
+    """What to distrust in a fit, the gravest first."""
+    out = [] if found.status in USABLE else ["the parameters below are not determined; do not use them"]
+    out += identifiability(found).findings
+    if {"N", "D"} <= {*found.x} and np.ptp(np.log(found.x["N"] * found.x["D"])) < np.log(1.05):
+        out.append("all runs have one budget: how the optimum moves with compute rests on the form of the law alone")
+    if cloud is not None and cloud.message:
+        out.append(cloud.message)
+    if found.residual == "log" and found.status in USABLE:
+        off = np.log(found.L / found.predict(**found.x))
+        sigma = 1.4826 * np.median(np.abs(off - np.median(off)))
+        far = int((np.abs(off) > 6 * sigma).sum()) if sigma > 1e-9 else 0
+        if far:
+            out.append(f"{far} points lie more than six robust standard deviations off the law: look at them")
+    return tuple(dict.fromkeys([*out, *_without_highest(found)]))
+
+
+def _without_highest(found: Fit) -> list[str]:
+    """What the fit says without the points of highest loss, where that changes the exponents."""
+    if found.status not in USABLE or not 8 * HIGHEST <= found.n_points <= MANY / 1000 or "N" not in found.x:
+        return []
+    keep = np.sort(np.argsort(found.L, kind="stable")[:-HIGHEST])
+    try:
+        variables: Any = {letter: column[keep] for letter, column in found.x.items()}
+        delta = found.delta
+        other = fit(found.law, L=found.L[keep], residual=found.residual, delta=delta, **variables).checked()
+        before, after = (float(f.law.optimum_exponents(f.theta)[0]) for f in (found, other))
+    except ValueError:
+        return []
+    if abs(after - before) < 0.01:
+        return []
+    return [f"without the {HIGHEST} points of highest loss a is {after:.5g}, not {before:.5g}: compare both fits"]
+
+
+def _frontier_record(found: Frontier) -> dict[str, Any]:
+    """The values of a frontier that a fit does not have, or has otherwise."""
+    return {
+        "law": found.source,
+        "theta": None,
+        "objective": None,
+        "status": "warned" if found.warnings else "ok",
+        "message": "; ".join(found.warnings) or f"{len(found.C)} optima",
+        "N_scale": found.N_scale,
+        "D_scale": found.D_scale,
+        "optima": [
+            dict(zip(("C", "N", "D", "L"), map(float, row), strict=True))
+            for row in zip(found.C, found.N, found.D, found.L, strict=True)
+        ],
+        "refused": [{"C": b.C, "why": b.message} for b in found.budgets if b.refused is not None],
+    }

@@ -1,0 +1,132 @@
+"""Files, whole or absent: where the project's are, JSON without NaN, writing in one piece, arrays, the cache."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parents[1]  # of an editable install; of any other its `data`, `sweeps` and `chapters` are not there
+_INSTALLED = PACKAGE / "data"  # an ordinary install brings the small files along
+DATA = _INSTALLED if _INSTALLED.is_dir() else CHECKOUT / "data"
+CORPUS_FORMAT = "corpus-1"  # raise when a rule that turns text into tokens changes
+DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin, and how long it may be somebody's
+
+
+def dumps(values: dict, *, indent: int | None = None) -> str:
+    """JSON text of a run's or a row's values; null for numbers that are not finite, which JSON does not have."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+    return json.dumps(finite, indent=indent, allow_nan=False)
+
+
+def now() -> str:
+    """The time as it is stored: UTC, seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write(tmp)`` fill a file beside ``path``, then rename it: whole or absent, even after a kill.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made or written, or is full. What stood at ``path`` is still there.
+    """
+    tmp = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_drafts(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{path.stem}.", suffix=path.suffix)
+        os.close(handle)
+        tmp = Path(name)
+        write(tmp)
+        with tmp.open("r+b") as file:  # Windows flushes what may be written only
+            os.fsync(file.fileno())
+        tmp.chmod(0o644)
+        tmp.replace(path)
+    except OSError as error:
+        reason = error.strerror or f"{error}; the disk may be full"  # numpy gives the number of bytes alone
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = f"{path.parent} is no folder"
+        raise OSError(f"cannot write {path}: {reason}; free space or choose another folder") from error
+    finally:
+        if tmp is not None:
+            tmp.unlink(missing_ok=True)
+
+
+def _clear_drafts(folder: Path) -> None:
+    """Delete the files and folders of processes that were killed while they wrote; those that write now are younger."""
+    for draft in folder.glob(f"{DRAFT}*"):
+        with contextlib.suppress(OSError):  # another process may be at it too
+            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+
+
+def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An .npz, compressed, under exactly this name."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def loadz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged, whichever of the zip, its compression and the arrays' headers shows it.
+    """
+    broken = (OSError, EOFError, KeyError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+    with path.open("rb") as file:
+        try:
+            arrays = np.load(file)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError(f"{path.name}: one array, an .npy, where an .npz is needed")
+            with arrays:
+                return dict(arrays)
+        except broken as error:
+            raise ValueError(f"{path.name}: {error}") from error
+
+
+def digest_of(parts: Iterable[str]) -> str:
+    """SHA-256 of some lines, as hex digits."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Folder of encoded corpora: ``$SCALINGLAWS_CACHE``, else the operating system's cache for this user."""
+    return Path(os.environ.get("SCALINGLAWS_CACHE") or pooch.os_cache("scalinglaws")) / CORPUS_FORMAT
+
+
+def cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Train and validation arrays, mapped from the cache; built first if they are absent or damaged."""
+    train, val = (cache_folder() / f"{stem}-{part}.npy" for part in ("train", "val"))
+    with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, tokenize.TokenError):
+        return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
+    for path, tokens in zip((train, val), build(), strict=True):
+        write_whole(path, functools.partial(np.save, arr=tokens))
+    return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
+
+
+def write_whole(path: Path, save: Callable) -> None:
+    """Let ``save`` fill a file, in one piece or not at all."""
+
+    def fill(draft: Path) -> None:
+        with draft.open("wb") as file:
+            save(file)
+
+    atomically(path, fill)

@@ -1,0 +1,313 @@
+"""Downstream tasks: what a trained model can do, scored on prompts from the held-out text.
+
+Every task has a smooth score, the loss of the answer in nats per token, and ragged ones: how often the most probable
+token is right, and how often k of them in a row are ("exact_k"). With a per-token chance p of being right the last is
+about p^k: that alone makes a smooth gain look sudden (Schaeffer et al. 2023). All scores are teacher-forced: each
+token of an answer is predicted from the true ones before it.
+
+Text (any vocabulary; prompts of `WINDOW` tokens, the same ones for every model):
+    bracket   which of ) ] } closes, with at least one other pair closed since it was opened; each a third of the items
+    copy      a line that is repeated at once: its second half, once the first half is given again
+    name      an identifier that occurred in the window before, such as a parameter that is now used
+The synthetic source: the next symbols, against the actual ones and against the best possible predictions, whose
+success `best_exact` computes from the source itself.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.special import entr
+from torch import Tensor
+
+from scalinglaws.config import ModelConfig, RunSpec
+from scalinglaws.lab import model as models
+from scalinglaws.lab.corpus import END_OF_FILE, SEPARATOR, Corpus, MarkovSource
+
+WINDOW = 64  # tokens of a text prompt, the answer but for its last token included
+ITEMS = 288  # prompts of a text task, a multiple of three
+FEWEST = 96  # with fewer a task is left out
+LENGTHS = (8, 4, 2, 1)  # tokens of an answer: the most that FEWEST items can have
+TEXT_TOKENS = 2**21  # of the validation text are searched for prompts
+SYMBOLS = 16  # window of the synthetic source
+SYMBOL_WINDOWS = 2048
+CHUNK = 8192  # tokens scored at a time
+
+# Score -> unit or meaning. TASK_exact_k exists for k = 1, 2, 4, 8 up to the length of the task's answers.
+SCORES = {
+    "bracket_loss": "nats per token",
+    "bracket_accuracy": "share of items whose bracket is the most probable of all tokens",
+    "bracket_choice": "share of items whose kind of bracket is the most probable of the three; a guess has 1/3",
+    "copy_loss": "nats per token",
+    "copy_first_loss": "nats per token of the same tokens where they stood first: what copying saves is the difference",
+    "copy_accuracy": "share of tokens that are the most probable",
+    "copy_exact_k": "share of items whose first k tokens all are",
+    "name_loss": "nats per token",
+    "name_accuracy": "share of tokens that are the most probable",
+    "name_exact_k": "share of items whose first k tokens all are",
+    "markov_loss": "nats per symbol, from the second of a window on",
+    "markov_excess": "nats per symbol above the true law's entropy, computed from the law: zero is perfect",
+    "markov_accuracy": "share of symbols that are the most probable; see best_exact for the best",
+    "markov_exact_k": "share of k symbols in a row that all are",
+    "markov_agreement": "share of most probable symbols that are the true law's; one is perfect",
+    "markov_agreement_k": "share of k in a row that all are",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prompts:
+    """Items of one text task, answers at the end."""
+
+    tokens: np.ndarray  # (items, WINDOW + 1), int64
+    n_answer: int  # tokens of an answer
+    first: np.ndarray | None = None  # (items,), where the answer begins that it repeats
+    kinds: tuple[np.ndarray, ...] = ()  # tokens of each kind of answer, for tasks that score the choice between them
+
+
+def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
+    """Scores of one model by the names of `SCORES`, in float32.
+
+    Costs a forward pass over 55 thousand tokens of text, at a window of 64, or 33 thousand of the synthetic source. The
+    first call for a corpus also looks for its prompts, which takes about a second.
+
+    Parameters
+    ----------
+    theta
+        Weights (P,), on any device.
+    corpus
+        Prompts come from its validation text. Tasks that it does not have, or that do not fit into the model's
+        ``seq_len``, are left out: a missing score is no zero.
+    """
+    scores = {}
+    if corpus.bytes_per_token is not None and spec.model.seq_len >= WINDOW:
+        for name, prompts in text_prompts(_Cached(corpus)).items():
+            found = _score_text(theta, spec.model, prompts)
+            scores |= {f"{name}_{key}": value for key, value in found.items()}
+    elif corpus.name == "markov" and spec.model.seq_len >= SYMBOLS and corpus.entropy == _source().entropy:
+        scores = {f"markov_{key}": value for key, value in _score_markov(theta, spec.model, corpus).items()}
+    return scores
+
+
+def best_exact(source: MarkovSource, k: int) -> float:
+    """Chance that the k most probable next symbols all come, each predicted from the true symbols before it.
+
+    This is the highest "markov_exact_k" that any model can expect; k = 1 is the highest accuracy.
+    """
+    v = source.vocab_size
+    best = source.transition.argmax(-1)  # (V, V)
+    chance = np.ones((v, v))
+    for _ in range(k):
+        chance = source.transition.max(-1) * chance[np.arange(v), best]  # of b, best after a, b
+    return float((source.stationary * chance).sum())
+
+
+@torch.no_grad()
+def _answers(theta: Tensor, model: ModelConfig, tokens: np.ndarray, places: np.ndarray) -> Tensor:
+    """Logits (n, m, V) for the tokens at ``places`` (n, m) of sequences (n, length), each from all before it.
+
+    A sequence shorter than the model's window is padded at its end, which no prediction sees.
+    """
+    at = models.tables(model, device=theta.device)
+    padded = np.zeros((len(tokens), model.seq_len), np.int64)
+    padded[:, : tokens.shape[1] - 1] = tokens[:, :-1]
+    out = []
+    for part in np.array_split(np.arange(len(tokens)), max(1, padded.size // CHUNK)):
+        x = torch.from_numpy(padded[part]).to(theta.device)
+        logits = models.forward(theta, x, model, at).view(*x.shape, -1).float()
+        rows = torch.arange(len(part), device=theta.device)[:, None]
+        out.append(logits[rows, torch.from_numpy(places[part] - 1).to(theta.device)])
+    return torch.cat(out)
+
+
+def _losses(logits: Tensor, answers: Tensor) -> Tensor:
+    """Cross-entropy (n, m) in nats."""
+    return F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none").view(answers.shape)
+
+
+def _score_text(theta: Tensor, model: ModelConfig, prompts: Prompts) -> dict[str, float]:
+    """Scores of one text task."""
+    m = prompts.n_answer
+    places = np.broadcast_to(np.arange(WINDOW + 1 - m, WINDOW + 1), (len(prompts.tokens), m))
+    if prompts.first is not None:
+        places = np.concatenate([places, prompts.first[:, None] + np.arange(m)], axis=1)
+    logits = _answers(theta, model, prompts.tokens, places)
+    answers = torch.from_numpy(np.take_along_axis(prompts.tokens, places, 1)).to(theta.device)
+    loss, right = _losses(logits, answers), logits.argmax(-1) == answers
+    scores = {"loss": loss[:, :m].mean(), "accuracy": right[:, :m].float().mean()}
+    if prompts.first is not None:
+        scores["first_loss"] = loss[:, m:].mean()
+    if m > 1:
+        scores |= {f"exact_{k}": right[:, :k].all(1).float().mean() for k in sorted(LENGTHS) if k <= m}
+    if prompts.kinds:
+        kinds = [torch.from_numpy(kind).to(theta.device) for kind in prompts.kinds]
+        chosen = torch.stack([logits[:, 0, kind].logsumexp(-1) for kind in kinds]).argmax(0)
+        actual = torch.stack([torch.isin(answers[:, 0], kind) for kind in kinds]).int().argmax(0)
+        scores["choice"] = (chosen == actual).float().mean()
+    return {key: value.item() for key, value in scores.items()}
+
+
+def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str, float]:
+    """Scores on the synthetic source: of every symbol with two before it."""
+    tokens, law, entropy = markov_prompts(_Cached(corpus))
+    places = np.broadcast_to(np.arange(2, SYMBOLS + 1), (len(tokens), SYMBOLS - 1))
+    log_p = _answers(theta, model, tokens, places).log_softmax(-1)  # n m V
+    law, actual = (torch.from_numpy(z).to(theta.device) for z in (law, tokens[:, 2:]))
+    guess = log_p.argmax(-1)
+    scores = {
+        "loss": -log_p.gather(-1, actual[..., None]).mean(),
+        "excess": -torch.einsum("nmv,nmv->nm", law, log_p[..., : law.shape[-1]]).mean() - entropy,
+    }
+    for name, short, right in (
+        ("accuracy", "exact", guess == actual),
+        ("agreement", "agreement", guess == law.argmax(-1)),
+    ):
+        scores[name] = right.float().mean()
+        for k in (2, 4, 8):
+            scores[f"{short}_{k}"] = right.unfold(1, k, 1).all(-1).float().mean()
+    return {key: value.item() for key, value in scores.items()}
+
+
+@dataclass(frozen=True)
+class _Cached:
+    """A corpus as the key of a cache: by its content."""
+
+    corpus: Corpus = field(compare=False)
+    content: tuple = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "content", (self.corpus.name, self.corpus.vocab_size, self.corpus.fingerprint))
+
+
+@lru_cache(maxsize=1)
+def _source() -> MarkovSource:
+    return MarkovSource()
+
+
+@lru_cache(maxsize=1)
+def markov_prompts(key: _Cached) -> tuple[np.ndarray, np.ndarray, float]:
+    """Windows (n, SYMBOLS + 1) of the validation sample, int64; the law (n, SYMBOLS - 1, V) of each symbol that has two
+    before it; the mean entropy of these laws in nats.
+    """
+    val = key.corpus.val
+    n = min(SYMBOL_WINDOWS, (len(val) - 1) // SYMBOLS)
+    starts = np.linspace(0, len(val) - 1 - SYMBOLS, n).astype(np.int64)
+    tokens = val[starts[:, None] + np.arange(SYMBOLS + 1)].astype(np.int64)
+    law = _source().transition[tokens[:, :-2], tokens[:, 1:-1]]
+    return tokens, law.astype(np.float32), float(entr(law).sum(-1).mean())
+
+
+@lru_cache(maxsize=2)
+def text_prompts(key: _Cached) -> dict[str, Prompts]:
+    """Prompts of every text task for which the validation text has enough."""
+    text = _Text(key.corpus)
+    tasks = {"bracket": _brackets(text), "copy": _copies(text), "name": _names(text)}
+    return {name: prompts for name, prompts in tasks.items() if prompts is not None}
+
+
+class _Text:
+    """Validation text with the way from characters to tokens."""
+
+    def __init__(self, corpus: Corpus):
+        self.tokens = np.asarray(corpus.val[:TEXT_TOKENS], np.int64)
+        pieces = [corpus.decode([i]).replace(END_OF_FILE, SEPARATOR) for i in range(corpus.vocab_size)]
+        self.pieces = pieces
+        self.string = "".join(map(pieces.__getitem__, self.tokens.tolist()))
+        self.ends = np.cumsum(np.array(list(map(len, pieces)))[self.tokens])
+
+    def token(self, places) -> np.ndarray:
+        """Index of the token that holds each character."""
+        return np.searchsorted(self.ends, places, side="right")
+
+
+def _even(n: int, wanted: int) -> np.ndarray:
+    """``wanted`` of n places, or all, evenly."""
+    return np.linspace(0, n - 1, min(n, wanted)).astype(np.int64)
+
+
+def _brackets(text: _Text) -> Prompts | None:
+    """As many items of each kind of bracket; a subword counts as the bracket with which it begins."""
+    first = np.array([piece.lstrip()[:1] for piece in text.pieces])
+    kinds = tuple(np.flatnonzero(first == bracket) for bracket in ")]}")
+    opened, closed = np.array(list(_pairs(text.string)), np.int64).reshape(-1, 2).T
+    begin, end = text.token(opened), text.token(closed) + 1
+    start = end - WINDOW - 1
+    fits = (start >= 0) & (begin >= start)
+    closer = np.array([text.string[place] for place in closed.tolist()], "<U1")
+    fits &= first[text.tokens[end - 1]] == closer
+    picked = [start[fits & (closer == bracket)] for bracket in ")]}"]
+    fewest = min(map(len, picked))
+    if fewest < FEWEST // 3:
+        return None
+    chosen = np.concatenate([of_kind[_even(len(of_kind), min(fewest, ITEMS // 3))] for of_kind in picked])
+    return Prompts(tokens=text.tokens[chosen[:, None] + np.arange(WINDOW + 1)], n_answer=1, kinds=kinds)
+
+
+def _pairs(string: str) -> Iterator[tuple[int, int]]:
+    """Places of each bracket and of the one that closes it, where another pair was closed in between.
+
+    So the latest bracket is never the one that counts. Brackets that do not match, as in some literals and comments,
+    start the count again.
+    """
+    opening = {")": "(", "]": "[", "}": "{"}
+    stack: list[tuple[str, int]] = []
+    latest = -1  # place of the latest bracket that closed one
+    for found in re.finditer(rf"[()\[\]{{}}{SEPARATOR}]", string):
+        bracket, place = found.group(), found.start()
+        if bracket in "([{":
+            stack.append((bracket, place))
+        elif stack and stack[-1][0] == opening.get(bracket):
+            _, opened = stack.pop()
+            if latest > opened:
+                yield opened, place
+            latest = place
+        else:
+            stack.clear()
+
+
+def _copies(text: _Text) -> Prompts | None:
+    """Lines followed by their own first half; the answer begins there."""
+    newlines = text.token([found.start() for found in re.finditer("\n", text.string)])
+    begin, n = newlines[:-1] + 1, np.diff(newlines)  # a line's tokens, its end included
+    for m in LENGTHS:
+        lines = {}  # each once
+        for a, size in zip(begin[fit := (n >= 2 * m) & (n <= WINDOW // 2)].tolist(), n[fit].tolist(), strict=True):
+            line = "".join(text.pieces[i] for i in text.tokens[a : a + size])
+            room = a + size // 2 + m - WINDOW - 1 + size  # of what comes before the line
+            if room >= 0 and len(line) >= 16 and len(line) - len(line.lstrip()) <= len(line) // 4:
+                lines.setdefault(line, (a, size))
+        if len(lines) >= FEWEST:
+            break
+    else:
+        return None
+    begin, n = np.array(list(lines.values()))[_even(len(lines), ITEMS)].T
+    again = n // 2 + m  # tokens of the second occurrence
+    place = np.arange(WINDOW + 1) - (WINDOW + 1 - again[:, None])  # zero where the line begins again
+    source = begin[:, None] + np.where(place < 0, place + n[:, None], place)
+    return Prompts(tokens=text.tokens[source], n_answer=m, first=WINDOW + 1 - m - n)
+
+
+def _names(text: _Text) -> Prompts | None:
+    """The first use of each identifier whose last one is in the window; words of prose are none."""
+    found = [(m.group(), m.start()) for m in re.finditer(r"\b[A-Za-z_]\w{7,}", text.string)]
+    code = re.compile(r"[A-Za-z]_|[a-z][A-Z]").search
+    names = [(name, place) for name, place in found if code(name)]
+    if not names:
+        return None
+    places = np.array([place for _, place in names])
+    begin, end = text.token(places), text.token(places + np.array([len(name) for name, _ in names]) - 1) + 1
+    for m in LENGTHS:
+        last: dict[str, int] = {}
+        starts: dict[str, int] = {}
+        for (name, _), a, b in zip(names, begin.tolist(), end.tolist(), strict=True):
+            start = a + m - WINDOW - 1
+            if b - a >= m and start >= 0 and last.get(name, -1) >= start:
+                starts.setdefault(name, start)
+            last[name] = a
+        if len(starts) >= FEWEST:
+            chosen = np.array(list(starts.values()))[_even(len(starts), ITEMS)]
+            return Prompts(tokens=text.tokens[chosen[:, None] + np.arange(WINDOW + 1)], n_answer=m)
+    return None

@@ -1,0 +1,518 @@
+"""One spec -> one run: the plain loop.
+
+`train` is the whole story: batches in an order fixed by the seed, a step, a learning rate that is a function of the
+tokens seen, a validation loss at the end. The same spec on the same machine gives the same bits, also after a kill:
+a checkpoint holds all the state there is.
+"""
+
+import copy
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from tqdm import tqdm
+
+from scalinglaws.config import RunSpec, TrainConfig, by_trunk
+from scalinglaws.files import atomically, loadz, savez
+from scalinglaws.lab import corpus as corpora
+from scalinglaws.lab import model, tasks
+from scalinglaws.lab.corpus import Corpus
+from scalinglaws.lab.mup import rules
+from scalinglaws.lab.runtime import AUTO, Runtime, compute_dtype, keep_memory, provenance, ranks
+from scalinglaws.runs import Run
+
+CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+EVAL_CHUNK = 8192  # tokens scored at a time
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of step 0, 1, ..., ``config.steps`` - 1.
+
+    Warm-up is linear over ``warmup_tokens``. Then "constant" stays; "wsd" stays and falls linearly over the last
+    ``cooldown_frac`` of the run (Hu et al. 2024), also where that begins before the warm-up ends; "cosine" falls over
+    the whole rest of the run.
+    """
+    before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
+    warm = config.lr * after / config.warmup_tokens if after < config.warmup_tokens else config.lr
+    if config.schedule == "wsd":
+        left = (config.tokens - before) / max(1.0, config.cooldown_frac * config.tokens)
+        shape = min(1.0, left)
+    elif config.schedule == "cosine":
+        done = (before - config.warmup_tokens) / max(1, config.tokens - config.warmup_tokens)
+        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
+    else:
+        return warm
+    return min(warm, config.lr * (config.final_lr_frac + (1 - config.final_lr_frac) * shape))
+
+
+class Batches:
+    """Training sequences in the order of a seed.
+
+    The text is cut into sequences of ``seq_len`` + 1 tokens that overlap in one token, so that each token is a target
+    once per epoch; each epoch is a new shuffle. Batch ``i`` can be asked for at any time, which is what makes resuming
+    exact. Unique tokens from everywhere are some of the whole corpus' sequences, the same ones for every seed.
+    """
+
+    def __init__(self, corpus: Corpus, spec: RunSpec, device: str):
+        unique = spec.data.unique_tokens or len(corpus.train)
+        if unique > len(corpus.train):
+            raise ValueError(
+                f"unique_tokens={unique} but {corpus.name} has {len(corpus.train)} training tokens: ask for fewer"
+            )
+        self.seq_len, self.seed = spec.model.seq_len, spec.train.seed
+        self.per_step = spec.train.batch_tokens // self.seq_len
+        self.rank, self.ranks = ranks()
+        if self.per_step % self.ranks:
+            raise ValueError(
+                f"batch_tokens={spec.train.batch_tokens} are {self.per_step} sequences, no multiple of {self.ranks} "
+                f"processes: start a number of processes that divides {self.per_step}"
+            )
+        self.n = (unique - 1) // self.seq_len
+        if self.n < 1:
+            mend = "raise unique_tokens or " * bool(spec.data.unique_tokens) + "take a longer text"
+            raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: {mend}")
+        self.device = device
+        drawn = spec.data.unique_from == "everywhere"
+        self.sequences = _drawn((len(corpus.train) - 1) // self.seq_len, self.n) if drawn else np.arange(self.n)
+        self.array = corpus.train if drawn else corpus.train[:unique]
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    @cached_property
+    def text(self) -> np.ndarray | Tensor:
+        """The text on the device, put there when first asked for: models of one stack need one copy."""
+        if self.device == "cpu":
+            return self.array
+        dtype = np.uint8 if self.array.dtype == np.uint8 else np.int32  # torch can index few tensors of uint16
+        return torch.as_tensor(self.array.astype(dtype), device=self.device)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(self.n)
+
+    def starts(self, step: int) -> np.ndarray:
+        """Where the sequences of a step begin in the text."""
+        epoch, place = np.divmod(np.arange(step * self.per_step, (step + 1) * self.per_step), self.n)
+        parts = [self.order(e)[place[epoch == e]] for e in range(epoch[0], epoch[-1] + 1)]
+        return self.sequences[np.concatenate(parts)] * self.seq_len
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, each (sequences, seq_len), int64; of several `ranks`, the share of this one."""
+        return cut(self.text, self.starts(step)[self.rank :: self.ranks], self.seq_len)
+
+
+def _drawn(n: int, wanted: int) -> np.ndarray:
+    """Numbers of the sequences that are read when so many of n are, shape (wanted,); more of them include fewer."""
+    return np.random.default_rng(0).permutation(n)[:wanted]
+
+
+def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor."""
+    index = starts[:, None] + np.arange(seq_len + 1)
+    if isinstance(text, Tensor):
+        block = text[torch.as_tensor(index, device=text.device)].long()
+    else:
+        block = torch.from_numpy(text[index].astype(np.int64))
+    return block[:, :-1], block[:, 1:]
+
+
+@dataclass(kw_only=True)
+class State:
+    """All that changes during training."""
+
+    theta: Tensor  # (P,), float32
+    m: Tensor  # (P,), first moment or momentum
+    v: Tensor  # (P,), second moment
+    step: int = 0
+    losses: list[float] = field(default_factory=list)  # training loss of every step, nats/token
+    evals: list[tuple[int, float, float]] = field(default_factory=list)  # tokens, validation loss, standard error
+    seconds: float = 0.0
+
+    def copy(self) -> "State":
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+
+def start(spec: RunSpec, device: str) -> State:
+    """State before the first step."""
+    theta = model.init(spec.model, spec.train.seed).to(device)
+    return State(theta=theta, m=torch.zeros_like(theta), v=torch.zeros_like(theta))
+
+
+def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
+    """The function that makes one step: changes theta, m and v, and returns the training loss (nats/token)."""
+    config, dtype = spec.train, compute_dtype(runtime)
+    at = model.tables(spec.model, device=runtime.device, dtype=dtype)
+
+    def mean_loss(theta, x, y):
+        return model.loss(theta.to(dtype), x, y, spec.model, at, train=True).mean()
+
+    # torch.func's gradient compiles with the update into one graph; the plain one is faster without compilation.
+    gradient = torch.func.grad_and_value(mean_loss) if runtime.compile else plain_gradient(mean_loss)
+    factors = (spread(spec, name).to(runtime.device) for name in ("lr", "decay"))
+    update = make_update(config, *factors)
+
+    def step(theta, m, v, x, y, lr, correct1, correct2):
+        g, loss = average(*gradient(theta, x, y))
+        update(theta, m, v, g, clip_factor(g, config), lr, correct1, correct2)
+        return loss
+
+    return compiled(step) if runtime.compile else step
+
+
+def compiled(f: Callable) -> Callable:
+    """``f``, compiled for the shapes of its first call.
+
+    torch files what it compiled under the code object, and the ninth shape of one would run eagerly, in silence. So
+    this has a code object of its own, and what cannot be compiled raises.
+    """
+
+    def own(*args):
+        return f(*args)
+
+    own.__code__ = own.__code__.replace()
+    return torch.compile(own, dynamic=False, fullgraph=True)
+
+
+def average(g: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient (P,) and loss, averaged over `ranks` in one exchange."""
+    if ranks()[1] == 1:
+        return g, loss
+    both = torch.cat([g, loss.view(1)])
+    dist.all_reduce(both)
+    both /= ranks()[1]
+    return both[:-1], both[-1]
+
+
+def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callable[..., None]:
+    """The optimizer: changes theta, m and v (K..., P) by the gradient g, each model by itself.
+
+    ``lr_factor`` and ``decay`` are those of `spread`.
+    """
+    beta1, beta2 = config.betas
+    decays = bool(decay.any())
+
+    @torch.no_grad()
+    def update(theta, m, v, g, clip, lr, correct1, correct2):
+        if config.grad_clip:
+            g = g * clip
+        if config.optimizer == "adamw":  # Loshchilov and Hutter 2019
+            m.lerp_(g, 1 - beta1)
+            v.lerp_(g * g, 1 - beta2)
+            change = (m * correct1) / ((v * correct2).sqrt() + config.eps)
+        else:
+            m.mul_(beta1).add_(g)
+            change = m
+        if decays:
+            change = change + decay * theta
+        theta.sub_(lr * lr_factor * change)
+
+    return update
+
+
+def clip_factor(g: Tensor, config: TrainConfig) -> Tensor:
+    """What brings gradients (K..., P) down to the largest norm that is allowed: (K..., 1), at most 1."""
+    return (config.grad_clip / (g.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1.0)
+
+
+def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
+    """Factor on the learning rate of each weight, or its weight decay: (P,)."""
+    scale = spec.train.weight_decay if name == "decay" else 1.0
+    each = rules(spec.model).values()
+    return torch.cat([torch.full((math.prod(rule.shape),), scale * getattr(rule, name)) for rule in each])
+
+
+def plain_gradient(f: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """``(theta, ...) -> (gradient, value)`` of a scalar function."""
+
+    def gradient(theta, *rest):
+        leaf = theta.detach().requires_grad_()
+        value = f(leaf, *rest)
+        return torch.autograd.grad(value, leaf)[0], value.detach()
+
+    return gradient
+
+
+@torch.no_grad()
+def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
+    """Loss (sequences, seq_len) in nats of each token of the fixed validation sample, in float32.
+
+    The sample is ``eval_tokens`` long and spread evenly over the validation text.
+    """
+    seq_len, starts = spec.model.seq_len, _eval_starts(spec, text)
+    out, at = [], model.tables(spec.model, device=theta.device)
+    for part in np.array_split(starts, max(1, len(starts) * seq_len // EVAL_CHUNK)):
+        x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
+        out.append(model.loss(theta, x, y, spec.model, at).view(x.shape))
+    return torch.cat(out)
+
+
+def _eval_starts(spec: RunSpec, text: np.ndarray) -> np.ndarray:
+    """Where the sequences of the validation sample begin."""
+    seq_len, wanted = spec.model.seq_len, spec.train.eval_tokens // spec.model.seq_len
+    room = (len(text) - 1) // seq_len
+    if not room:
+        raise ValueError(f"{len(text)} validation tokens hold no sequence of {seq_len + 1}: take a longer text")
+    if not 0 < wanted <= room:
+        raise ValueError(
+            f"eval_tokens={spec.train.eval_tokens} with a validation text of {len(text)} tokens: "
+            f"choose eval_tokens from {seq_len} to {room * seq_len}, or take a longer text"
+        )
+    return np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len
+
+
+class Loop:
+    """The trainer of one spec: built once, then run to any step."""
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, runtime: Runtime):
+        if corpus.vocab_size > spec.model.vocab_size:
+            raise ValueError(
+                f"vocab_size={spec.model.vocab_size} but {corpus.name} has {corpus.vocab_size} symbols: "
+                f"set vocab_size={corpus.vocab_size}"
+            )
+        _eval_starts(spec, corpus.val)  # a sample that is too large is better known now than at the end
+        self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
+        keep_memory()
+        if self.runtime.compile and ranks()[1] > 1:
+            raise ValueError("compile=True with several processes for one model: leave it out, they train eagerly")
+        self.batches = Batches(corpus, spec, self.runtime.device)
+        self.step = make_step(spec, self.runtime)
+
+    def start(self) -> State:
+        """State before the first step."""
+        return start(self.spec, self.runtime.device)
+
+    def run(self, state: State, until: int, config: TrainConfig, *, save=None, bar=None) -> str:
+        """Advance ``state`` to step ``until`` under the schedule of ``config``; returns what went wrong, or ''."""
+        pending: list[Tensor] = []
+        began = time.perf_counter()
+        while state.step < until:
+            if self.spec.model.dropout:
+                masks = config.seed * 1_000_003 + state.step + ranks()[0] * 2**40  # each process has its own
+                torch.manual_seed(masks % 2**63)
+            x, y = self.batches[state.step]
+            number = state.step + 1
+            scalars = (learning_rate(config, state.step), *(1 / (1 - beta**number) for beta in config.betas))
+            pending.append(self.step(state.theta, state.m, state.v, x, y, *map(torch.tensor, scalars)))
+            state.step = number
+            scored = number * config.batch_tokens in config.eval_at
+            # Where the losses are judged depends on the step alone, where the state is saved on the clock too.
+            judged = number % CHECK_EVERY == 0 or number == until or scored
+            due = save is not None and number < until and save.due()
+            if judged or due:
+                state.losses += torch.stack(pending).tolist()
+                pending.clear()
+                state.seconds += time.perf_counter() - began
+                if judged and (trouble := diverged(state.losses, self.spec)):
+                    return trouble
+                if scored:
+                    self.score(state)
+                if bar is not None:
+                    bar.update(number * config.batch_tokens - bar.n)
+                    bar.set_postfix_str(f"loss {state.losses[-1]:.3f}", refresh=False)
+                if save is not None and due:
+                    save(state)
+                began = time.perf_counter()
+        return ""
+
+    def score(self, state: State) -> tuple[int, float, float]:
+        """Validate, once per number of tokens: tokens, loss and its standard error."""
+        tokens = state.step * self.spec.train.batch_tokens
+        if not state.evals or state.evals[-1][0] != tokens:
+            per_sequence = evaluate(state.theta, self.spec, self.corpus.val).mean(-1)
+            se = per_sequence.std() / math.sqrt(len(per_sequence)) if len(per_sequence) > 1 else per_sequence * math.nan
+            state.evals.append((tokens, per_sequence.mean().item(), se.item()))
+        return state.evals[-1]
+
+    def finish(self, state: State, spec: RunSpec, trouble: str) -> Run:
+        """The finished run of ``spec`` from its last state."""
+        loss, se, scores = math.nan, math.nan, {}
+        if not trouble:
+            _, loss, se = self.score(state)
+            uniform = math.log(spec.model.vocab_size)
+            if not loss <= uniform + 1:
+                trouble = f"validation loss {loss:.4g} at the end, a uniform guess has {uniform:.4g}"
+                loss = se = math.nan
+        if not trouble:
+            scores = tasks.score(state.theta, spec, self.corpus)
+        tail = state.losses[-max(1, len(state.losses) // 10) :]
+        tokens, losses = _thin(np.array(state.losses), spec.train.batch_tokens)
+        evals = np.array(state.evals).reshape(-1, 3)
+        return Run(
+            spec=spec,
+            status="diverged" if trouble else "ok",
+            message=trouble,
+            loss=loss,
+            loss_se=se,
+            train_loss=float(np.mean(tail)) if tail else math.nan,
+            seconds=state.seconds,
+            curve={
+                "tokens": tokens,
+                "train_loss": losses,
+                "eval_tokens": evals[:, 0],
+                "eval_loss": evals[:, 1],
+                "eval_se": evals[:, 2],
+            },
+            provenance=provenance(self.runtime, self.corpus),
+            scores=scores,
+        )
+
+
+def train(
+    spec: RunSpec,
+    corpus: Corpus | None = None,
+    runtime: Runtime = AUTO,
+    *,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    progress: bool = False,
+) -> Run:
+    """Train one model.
+
+    Parameters
+    ----------
+    corpus
+        Loaded from ``spec.data`` when not given.
+    checkpoint
+        A file to which the state is saved every ``checkpoint_seconds`` and from which, when it exists, training goes
+        on: after a kill the same call ends with the same bits. At the end it holds the last state; delete it once the
+        run is stored.
+
+    Returns
+    -------
+    Run
+        With ``curve``: ``tokens`` and ``train_loss`` (means over up to 256 equal stretches), ``eval_tokens``,
+        ``eval_loss`` and ``eval_se``. A run whose loss explodes comes back with status "diverged".
+    """
+    loop = Loop(spec, corpora.load(spec.data) if corpus is None else corpus, runtime)
+    path = Path(checkpoint) if checkpoint else None
+    state = load_state(path, spec, loop.runtime.device) if path and path.exists() else loop.start()
+    saver = _Saver(path, spec, checkpoint_seconds) if path and ranks()[0] == 0 else None
+    with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
+        trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
+    if saver and not trouble:  # the next call would go on from a model that is lost
+        saver(state)
+    return loop.finish(state, spec, trouble)
+
+
+def train_branches(
+    specs: Sequence[RunSpec],
+    corpus: Corpus | None = None,
+    runtime: Runtime = AUTO,
+    *,
+    progress: bool = False,
+) -> list[Run]:
+    """Train several lengths of one WSD run for little more than the longest.
+
+    The learning rate is constant until the cooldown, so all lengths share one trunk and each is a short branch. Every
+    run is the one that `train` gives for its spec, bit for bit; its ``seconds`` count the trunk up to the branch too.
+
+    Raises
+    ------
+    ValueError
+        When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
+    """
+    specs = list(specs)
+    longest = max(specs, key=lambda s: s.train.tokens)
+    if len(by_trunk(specs)) != 1 or not longest.train.branches:
+        raise ValueError("branches of one trunk differ in train.tokens alone, with schedule='wsd' and no eval_at")
+    loop = Loop(longest, corpora.load(longest.data) if corpus is None else corpus, runtime)
+    trunk, trouble, done = loop.start(), "", {}
+    total = sum(s.train.tokens for s in specs)
+    with tqdm(total=total, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
+        for spec in sorted(specs, key=lambda s: s.train.tokens):
+            if not trouble:
+                trouble = loop.run(trunk, cooldown_start(spec.train), longest.train)
+            branch, end = trunk.copy(), trouble
+            if not end:
+                end = loop.run(branch, spec.train.steps, spec.train)
+            done[spec] = loop.finish(branch, spec, end)
+            bar.update(spec.train.tokens)
+    return [done[spec] for spec in specs]
+
+
+def cooldown_start(config: TrainConfig) -> int:
+    """The first step of a WSD run whose learning rate depends on the run's length."""
+    endless = dataclasses.replace(config, cooldown_frac=0.0)
+    rates = ((learning_rate(config, step), learning_rate(endless, step)) for step in range(config.steps))
+    return next((step for step, (rate, before) in enumerate(rates) if rate < before), config.steps)
+
+
+def save_state(path: Path, state: State, spec: RunSpec) -> None:
+    """Write a checkpoint, in one piece or not at all."""
+    arrays = {name: getattr(state, name).cpu().numpy() for name in ("theta", "m", "v")}
+    arrays |= {"losses": np.array(state.losses), "evals": np.array(state.evals).reshape(-1, 3)}
+    scalars = {"step": np.array(state.step), "seconds": np.array(state.seconds), "spec": np.array(spec.hash)}
+    atomically(path, lambda tmp: savez(tmp, arrays | scalars))
+
+
+def load_state(path: Path, spec: RunSpec, device: str) -> State:
+    """Read the checkpoint of ``spec``.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged or belongs to another spec.
+    """
+    try:
+        saved = loadz(path)
+        theirs = str(saved["spec"])
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error}): delete it to start the run again") from error
+    if theirs != spec.hash:
+        raise ValueError(f"checkpoint {path} belongs to run {theirs}, not to {spec.hash}: choose another file")
+    return State(
+        **{name: torch.from_numpy(saved[name]).to(device) for name in ("theta", "m", "v")},
+        step=int(saved["step"]),
+        losses=saved["losses"].tolist(),
+        evals=[(int(t), loss, se) for t, loss, se in saved["evals"].tolist()],
+        seconds=float(saved["seconds"]),
+    )
+
+
+class _Saver:
+    """Saves the state; where that fails the run is worth more than its checkpoint, so it goes on."""
+
+    def __init__(self, path: Path, spec: RunSpec, seconds: float):
+        self.path, self.spec, self.seconds, self.last, self.failed = path, spec, seconds, time.monotonic(), False
+
+    def due(self) -> bool:
+        """Whether its time has come."""
+        return time.monotonic() - self.last >= self.seconds
+
+    def __call__(self, state: State) -> None:
+        try:
+            save_state(self.path, state, self.spec)
+        except OSError as error:
+            if not self.failed:
+                warnings.warn(f"{error}; training goes on without a checkpoint", stacklevel=2)
+            self.failed = True
+        self.last = time.monotonic()
+
+
+def diverged(losses: list[float], spec: RunSpec) -> str:
+    """What is wrong with the latest losses, or ''. A model that is worse than a uniform guess by 1 nat is lost."""
+    recent, uniform = losses[-CHECK_EVERY:], math.log(spec.model.vocab_size)
+    if not all(map(math.isfinite, recent)):
+        return f"training loss not finite by step {len(losses)}"
+    warm = len(losses) * spec.train.batch_tokens > spec.train.warmup_tokens
+    if warm and len(recent) == CHECK_EVERY and np.mean(recent) > uniform + 1:
+        return f"training loss {np.mean(recent):.4g} at step {len(losses)}, a uniform guess has {uniform:.4g}"
+    return ""
+
+
+def _thin(losses: np.ndarray, batch_tokens: int, points: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and mean loss over at most ``points`` equal stretches."""
+    if not len(losses):
+        return np.empty(0), np.empty(0)
+    parts = np.array_split(losses, min(points, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return ends * batch_tokens, np.array([part.mean() for part in parts])

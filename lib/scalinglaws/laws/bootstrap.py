@@ -1,0 +1,476 @@
+"""Intervals for anything computed from a fit, by refitting resampled points; and what the points cannot tell.
+
+The percentile interval of resampled rows, with Huber's threshold held at that of the full fit, is the default because
+it keeps its word: of 1000 simulated data sets for each of three kinds of noise, 95% intervals held in 93.9 to 96.6%,
+while those from the covariance of `curve_fit` fell to 88.6% where noise was unequal (`data/calibration.csv`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Self, get_args, overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import root_scalar
+from scipy.special import fdtri, ndtr, ndtri
+
+from scalinglaws.laws.fit import Fit, FitError
+from scalinglaws.laws.newton import Problem, newton
+
+Array = NDArray[np.float64]
+How = Literal["rows", "clusters", "residuals"]
+Method = Literal["percentile", "bca", "studentized"]
+Quantity = str | Callable[[Mapping[str, Array]], ArrayLike]
+
+AT_ONCE = 2**22  # weights held in memory at a time
+MAX_DRAWS = 3 * 10**8  # refits times points; beyond, a resample is a matter of gigabytes and hours
+STEP = 1e-6  # of a coordinate, to take slopes of a quantity: its error, 1e-10, is far below any standard error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """Refits of resampled points: a cloud of parameters from which intervals of any quantity follow."""
+
+    fit: Fit
+    theta: Mapping[str, Array]  # each [n]
+    settled: float  # share of the refits that reached an optimum; the others stay in, where they stopped
+    n_at_bound: int  # refits that ended with a parameter at its bound; they stay in, too
+    seed: int
+    how: How
+    n_clusters: int  # what was drawn: clusters, or points
+    _resamples: "_Resamples" = field(repr=False, compare=False)
+
+    @property
+    def message(self) -> str:
+        """One line on refits that ended at a bound or did not settle; empty where there are none."""
+        n = len(next(iter(self.theta.values())))
+        parts = [f"{self.n_at_bound} of {n} refits ended at a bound"] if self.n_at_bound else []
+        if self.settled < 1:
+            parts.append(f"{round(n * (1 - self.settled))} of {n} refits did not settle")
+        return "; ".join(parts)
+
+    @overload
+    def interval(
+        self, quantity: None = None, *, level: float = 0.95, method: Method = "percentile"
+    ) -> Mapping[str, tuple[Array, Array]]: ...
+
+    @overload
+    def interval(
+        self, quantity: Quantity, *, level: float = 0.95, method: Method = "percentile"
+    ) -> tuple[Array, Array]: ...
+
+    def interval(
+        self, quantity: Quantity | None = None, *, level: float = 0.95, method: Method = "percentile"
+    ) -> tuple[Array, Array] | Mapping[str, tuple[Array, Array]]:
+        """Return the lower and upper end of the interval of a parameter or of anything computed from parameters.
+
+        Parameters
+        ----------
+        quantity : str or callable, optional
+            A parameter, or a function from the parameters by name, each an array [n], to an array [n, ...], such as
+            ``lambda theta: laws.chinchilla.optimum(theta, 1e21)[0]``. Left out, all parameters.
+        level : float
+            Probability that the interval is meant to hold.
+        method : str
+            "percentile"; "bca", which corrects its bias and skewness; or "studentized", by refits counted in their own
+            standard errors (sandwich), cut where the law ends for a parameter. The first is the safest with few points.
+
+        Returns
+        -------
+        low, high : array [...]
+            Or a mapping of such pairs by parameter.
+
+        Raises
+        ------
+        ValueError
+            If the level, the method or the parameter is unknown.
+
+        Notes
+        -----
+        Efron 1987 for BCa, with the acceleration from the influence of each point; Hall 1988 for studentized.
+        """
+        if quantity is None:
+            return {name: self.interval(name, level=level, method=method) for name in self.theta}
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+        if method not in get_args(Method):
+            raise ValueError(f"method is {method!r}; choose one of {', '.join(get_args(Method))}")
+        of = _callable(quantity, self.fit)
+        values = np.asarray(of(self.theta), float)
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        if method == "percentile":
+            low, high = np.quantile(values, tails, axis=0)
+            return low, high
+        shape, values = values.shape[1:], values.reshape(len(values), -1)  # [n, K]
+        ends = self._bca(of, values, tails) if method == "bca" else self._studentized(of, values, tails)
+        if isinstance(quantity, str):
+            ends = np.clip(ends, *self._resamples.range_of(quantity))
+        return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
+
+    def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
+        """Return the fit with intervals of its parameters, and with `message` added to its own."""
+        ends = self.interval(level=level, method=method)
+        message = self.fit.message
+        if self.message and self.message not in message:
+            message = f"{message}; {self.message}"
+        intervals = {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        return replace(self.fit, intervals=intervals, level=level, message=message)
+
+    def _bca(self, of: Callable[[Mapping[str, Array]], ArrayLike], values: Array, tails: Array) -> Array:
+        """Ends [2, K]: percentiles shifted by the bias z0 and the acceleration."""
+        here = self._resamples.estimate(of)  # [K]
+        n = len(values)
+        below = ((values < here).sum(axis=0) + 0.5 * (values == here).sum(axis=0)) / n
+        z0 = ndtri(np.clip(below, 1 / (n + 1), n / (n + 1)))
+        influence = self._resamples.influence(of)  # [m, K]
+        size = (influence**2).sum(axis=0) ** 1.5
+        acceleration = np.divide((influence**3).sum(axis=0), 6 * size, out=np.zeros_like(size), where=size > 0)
+        z = z0 + ndtri(tails)[:, None]  # [2, K]
+        levels = ndtr(z0 + z / (1 - acceleration * z))
+        return np.stack([np.quantile(column, level) for column, level in zip(values.T, levels.T, strict=True)], axis=1)
+
+    def _studentized(self, of: Callable[[Mapping[str, Array]], ArrayLike], values: Array, tails: Array) -> Array:
+        """Ends [2, K]: quantiles of the refits' errors in their own standard errors, turned round."""
+        here, spread = self._resamples.estimate(of), self._resamples.spread(of)
+        own = self._resamples.spreads(of)  # [n, K]
+        t = np.divide(values - here, own, out=np.zeros_like(values), where=own > 0)
+        return here - spread * np.quantile(t, tails[::-1], axis=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resamples:
+    """What was refitted: kept so that intervals can ask for standard errors."""
+
+    fit: Fit
+    problem: Problem
+    delta: float  # in the unit of a residual of the problem
+    u: Array  # [n, p], refits
+    counts: NDArray[np.int64]  # [n, m], how often each cluster was drawn
+    label: NDArray[np.intp]  # [n_points], cluster of each point
+    y: Array | None  # [n, n_points], losses made of residuals
+
+    @classmethod
+    def of(cls, fit: Fit, counts: NDArray[np.int64], label: NDArray[np.intp], y: Array | None) -> tuple[Self, Array]:
+        """Refit, and also return which refits settled."""
+        problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
+        delta = fit.delta / problem.residual_unit
+        start = problem.center(fit.theta)
+        u, settled = np.empty((len(counts), start.size)), np.empty(len(counts), bool)
+        for rows in _blocks(len(counts), label.size):
+            weights = counts[rows][:, label].astype(float)
+            starts = np.repeat(start[None], len(weights), axis=0)
+            u[rows], _, settled[rows] = newton(problem, starts, weights, delta, y=None if y is None else y[rows])
+        return cls(fit=fit, problem=problem, delta=delta, u=u, counts=counts, label=label, y=y), settled
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """Least and largest value that the law allows a parameter; a scale is only known to be positive."""
+        j = self.fit.law.parameters.index(name)
+        if self.fit.law.kinds[name] == "scale":
+            return 0.0, np.inf
+        return self.fit.law.bounds[0][j], self.fit.law.bounds[1][j]
+
+    def theta(self, u: Array) -> dict[str, Array]:
+        """Parameters by name, each [R], of coordinates u [R, p]."""
+        law = self.fit.law
+        return dict(zip(law.parameters, law.theta(self.problem.decenter(u)).T, strict=True))
+
+    @property
+    def n_at_bound(self) -> int:
+        low, high = self.fit.law.bounds
+        return int(((self.u <= low) | (self.u >= high)).any(axis=1).sum())
+
+    @cached_property
+    def _here(self) -> Array:
+        return self.problem.center(self.fit.theta)[None]
+
+    def estimate(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """The quantity at the fit, [K]."""
+        return np.asarray(of(self.theta(self._here)), float).reshape(-1)
+
+    def influence(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """How much each cluster pulls the quantity, [m, K]."""
+        one = np.ones((1, self.counts.shape[1]))
+        pull, scores = self._pull(of, self._here, one, None)
+        return (pull[0] @ scores[0]).T
+
+    def spread(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """Standard error of the quantity at the fit, [K]."""
+        return np.sqrt((self.influence(of) ** 2).sum(axis=0))
+
+    def spreads(self, of: Callable[[Mapping[str, Array]], ArrayLike]) -> Array:
+        """Standard error of the quantity in every refit, [n, K]."""
+        found = []
+        for rows in _blocks(len(self.u), 8 * self.label.size):
+            counts = self.counts[rows].astype(float)
+            pull, scores = self._pull(of, self.u[rows], counts, None if self.y is None else self.y[rows])
+            found.append(np.sqrt(((pull @ scores) ** 2 * counts[:, None]).sum(axis=2)))
+        return np.concatenate(found)
+
+    def _pull(
+        self, of: Callable[[Mapping[str, Array]], ArrayLike], u: Array, counts: Array, y: Array | None
+    ) -> tuple[Array, Array]:
+        """Slope of the quantity by coordinates over the curvature [R, K, p], and scores by cluster [R, p, m]."""
+        weights = counts[:, self.label]
+        _, _, hessian = self.problem.evaluate(u, weights, self.delta, y)
+        scores = self.problem.scores(u, self.delta, y)
+        if self.counts.shape[1] < self.label.size:
+            member = np.zeros((self.label.size, self.counts.shape[1]))
+            member[np.arange(self.label.size), self.label] = 1.0
+            scores = scores @ member
+        low, high = self.fit.law.bounds
+        held = (u <= low) | (u >= high)
+        hessian = np.where(held[:, :, None] | held[:, None], np.eye(u.shape[1]), hessian)
+        slope = np.where(held[:, None], 0.0, self.slope(of, u))
+        return -(slope @ np.linalg.pinv(hessian, hermitian=True)), scores
+
+    def slope(self, of: Callable[[Mapping[str, Array]], ArrayLike], u: Array) -> Array:
+        """Derivatives of the quantity by the coordinates, [R, K, p]."""
+        low, high = self.fit.law.bounds
+        columns = []
+        for j in range(u.shape[1]):
+            up, down = u.copy(), u.copy()
+            up[:, j], down[:, j] = np.minimum(u[:, j] + STEP, high[j]), np.maximum(u[:, j] - STEP, low[j])
+            rise = np.asarray(of(self.theta(up)), float) - np.asarray(of(self.theta(down)), float)
+            columns.append(rise.reshape(len(u), -1) / (up[:, j] - down[:, j])[:, None])
+        return np.stack(columns, axis=2)
+
+
+def bootstrap(
+    fit: Fit, *, n: int = 999, seed: int, how: How | None = None, clusters: ArrayLike | None = None
+) -> Bootstrap:
+    """Return ``n`` refits of resampled points.
+
+    Every refit starts from the fit's optimum and keeps its ``delta``. One that does not settle or ends at a bound stays
+    in: leaving the awkward resamples out would make intervals too narrow.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a status that `Fit.checked` accepts.
+    n : int
+        Number of refits.
+    seed : int
+        Of the resampling.
+    how : str, optional
+        "rows": as many points drawn with replacement. "clusters": whole clusters. "residuals": the same points, each
+        with the fit's own prediction and a residual drawn from all, which takes the noise to be the same everywhere.
+        Left out, rows, or clusters where labels are given.
+    clusters : array_like [n_points], optional
+        Labels of points that share their noise: readings of one run, runs of one seed or of one budget.
+
+    Raises
+    ------
+    FitError
+        If the fit does not determine its parameters, or there are no more clusters than parameters.
+    ValueError
+        If ``how`` is unknown or does not go with ``clusters``, or a label is missing.
+    """
+    fit.checked()
+    how = how or ("rows" if clusters is None else "clusters")
+    if how not in get_args(How):
+        raise ValueError(f"how is {how!r}; choose one of {', '.join(get_args(How))}")
+    if (how == "clusters") != (clusters is not None):
+        raise ValueError(f"how is {how!r} and clusters is {'not ' * (clusters is None)}given: labels go with clusters")
+    if n < 2:
+        raise ValueError(f"n is {n}; an interval takes refits, such as 999")
+    label = np.arange(fit.n_points) if clusters is None else _numbered(clusters, fit.n_points)
+    m = int(label.max()) + 1
+    if m <= len(fit.theta):
+        raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
+    if n * m > MAX_DRAWS:
+        raise FitError(f"{n} refits of {m} points are too many draws; take a sample of the points, or label clusters")
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(m, size=(n, m))
+    if how == "residuals":
+        resamples, settled = _Resamples.of(fit, np.ones((n, m), np.int64), label, _made_losses(fit, draws))
+    else:
+        draws += m * np.arange(n)[:, None]
+        counts = np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
+        resamples, settled = _Resamples.of(fit, counts, label, None)
+    return Bootstrap(
+        fit=fit,
+        theta=resamples.theta(resamples.u),
+        settled=float(settled.mean()),
+        n_at_bound=resamples.n_at_bound,
+        seed=seed,
+        how=how,
+        n_clusters=m,
+        _resamples=resamples,
+    )
+
+
+def _numbered(clusters: ArrayLike, n_points: int) -> NDArray[np.intp]:
+    """Labels as numbers from 0, in order; a missing one would be a cluster of all points that lack theirs."""
+    labels = np.asarray(clusters, dtype=object)
+    if labels.shape != (n_points,):
+        raise ValueError(f"clusters has shape {labels.shape}; give one label for each of {n_points} points")
+    numbers = pd.factorize(labels, sort=True)[0]
+    missing = int((numbers < 0).sum())
+    if missing:
+        raise ValueError(f"{missing} of {n_points} cluster labels are missing: label these points or drop them")
+    return numbers
+
+
+def as_it_is(fit: Fit) -> _Resamples:
+    """The one resample that draws every point once."""
+    return _Resamples.of(fit, np.ones((1, fit.n_points), np.int64), np.arange(fit.n_points), None)[0]
+
+
+def _made_losses(fit: Fit, draws: NDArray[np.int64]) -> Array:
+    """Losses [n, n_points] in the fit's own unit: predictions with residuals drawn from all, free of their mean."""
+    problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
+    f = problem.law.jet(problem.center(fit.theta)[None], problem.logs)[0]
+    residuals = problem.misfit(f)[0]
+    freedom = np.sqrt(residuals.size / (residuals.size - len(fit.theta)))  # a fit bends towards its points
+    drawn = freedom * (residuals - residuals.mean())[draws]
+    return f * np.exp(drawn) if fit.residual == "log" else f + drawn
+
+
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    """Slices of n rows, so many at a time that rows times size stay in memory."""
+    step = max(1, AT_ONCE // size)
+    return (slice(first, first + step) for first in range(0, n, step))
+
+
+def _callable(quantity: Quantity, fit: Fit) -> Callable[[Mapping[str, Any]], ArrayLike]:
+    """A function of theta, also for a parameter by name."""
+    if not isinstance(quantity, str):
+        return quantity
+    if quantity not in fit.theta:
+        raise ValueError(f"{fit.law.name} has no parameter {quantity!r}; it has {', '.join(fit.theta)}")
+    return lambda theta: theta[quantity]
+
+
+def profile(fit: Fit, quantity: Quantity, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the quasi-likelihood interval: all values at which the objective rises by less than noise would make it.
+
+    Needs no resampling and follows bent valleys, but takes the noise to be the same at all points: where it is not, its
+    intervals need not hold as often as they say.
+
+    Parameters
+    ----------
+    fit : Fit
+        With a status that `Fit.checked` accepts.
+    quantity : str or callable
+        A parameter, or a function from the parameters by name, each an array [n], to an array [n].
+    level : float
+        Probability that the interval is meant to hold.
+
+    Returns
+    -------
+    low, high : float
+        Infinite where the objective never rises enough; at a bound of the law where that comes first.
+
+    Raises
+    ------
+    ValueError
+        If the quantity has several values or does not depend on the parameters.
+
+    Notes
+    -----
+    The rise is compared with F of 1 and n - p degrees of freedom, in units of mean psi² / mean psi' (Huber & Ronchetti
+    2009, section 7.10, for M-estimates): the noise is estimated from the same points. On simulated Chinchilla surfaces
+    with Gaussian noise, 95% intervals of alpha held in 94.4% of 232 sets of 9 points and 95.0% of 199 sets of 16 by
+    least squares, and in 91.8% of 293 and 94.3% of 318 with the default delta; chi-squared would make it 84.1, 92.0,
+    80.5 and 91.5%.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+    curve = _Profile.around(fit.checked(), _callable(quantity, fit))
+    needed = float(fdtri(1, max(fit.n_points - len(fit.theta), 1), level))
+    return curve.end(-1, needed), curve.end(+1, needed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Profile:
+    """The least objective at each value of a quantity, in units of noise."""
+
+    resamples: _Resamples
+    quantity: Callable[[Mapping[str, Array]], ArrayLike]
+    noise: float  # what the objective rises by per unit of chi-squared, doubled
+    spread: float  # of the quantity, by the curvature
+    least: float
+
+    @classmethod
+    def around(cls, fit: Fit, quantity: Callable[[Mapping[str, Array]], ArrayLike]) -> Self:
+        resamples = as_it_is(fit)
+        problem, u = resamples.problem, resamples.u
+        noise = noise_of(problem, u, resamples.delta)
+        value, _, hessian = problem.evaluate(u, np.ones((1, fit.n_points)), resamples.delta)
+        slopes = resamples.slope(quantity, u)[0]  # a parameter at its bound can still move to one side
+        if len(slopes) != 1:
+            raise ValueError(f"the quantity has {len(slopes)} values; profile them one at a time")
+        if not slopes.any():
+            raise ValueError("the quantity does not depend on the parameters: it has no interval")
+        slope = slopes[0]
+        spread = float(np.sqrt(noise * np.abs(slope @ np.linalg.pinv(hessian[0], hermitian=True) @ slope)))
+        return cls(resamples=resamples, quantity=quantity, noise=noise, spread=spread, least=float(value[0]))
+
+    def value(self, u: Array) -> float:
+        return float(np.asarray(self.quantity(self.resamples.theta(u)), float).reshape(-1)[0])
+
+    def end(self, sign: int, needed: float) -> float:
+        """Where the rise reaches ``needed``, on one side."""
+        start = self.resamples.u
+        here = self.value(start)
+        reached: dict[float, tuple[Array, float]] = {0.0: (start, -needed)}
+
+        def rise(t: float) -> float:
+            nearest = min(reached, key=lambda other: abs(other - t))
+            u, value = self._pulled(reached[nearest][0], here + sign * t * self.spread)
+            reached[t] = u, 2 * (value - self.least) / self.noise - needed
+            return reached[t][1]
+
+        far = 1.2 * np.sqrt(needed)
+        while rise(far) < 0:
+            far *= 1.6
+            if far > 1e3:
+                last = self.value(reached[max(reached)][0])
+                stuck = abs(last - here) < 0.5 * far * self.spread
+                return last if stuck else sign * np.inf
+        t = root_scalar(rise, bracket=(0.0, far), method="brentq", xtol=1e-7).root
+        return self.value(reached[t][0])
+
+    def _pulled(self, u: Array, target: float) -> tuple[Array, float]:
+        """Optimum with a spring to ``target``, and its objective without: a point of the profile, wherever it stops."""
+        problem, spring = self.resamples.problem, 10 * self.noise / self.spread**2
+        low, high = problem.law.bounds
+        ones = np.ones((1, problem.y.size))
+
+        def at(u: Array) -> tuple[float, float]:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                value = float(problem.evaluate(u, ones, self.resamples.delta)[0][0])
+            return value, value + spring / 2 * (self.value(u) - target) ** 2
+
+        value, total = at(u)
+        for _ in range(100):
+            _, gradient, hessian = problem.evaluate(u, ones, self.resamples.delta)
+            slope = self.resamples.slope(self.quantity, u)[0, 0]
+            down = gradient[0] + spring * (self.value(u) - target) * slope
+            held = ((u[0] <= low) & (down > 0)) | ((u[0] >= high) & (down < 0))
+            down = np.where(held, 0.0, down)
+            bent = hessian[0] + spring * np.outer(slope, slope)
+            curvature, axes = np.linalg.eigh(np.where(held[:, None] | held, np.eye(held.size) * bent.max(), bent))
+            curvature = np.maximum(np.abs(curvature), 1e-14 * np.abs(curvature).max())
+            step = -(axes @ ((axes.T @ down) / curvature))
+            if -(down @ step) < 1e-16 * self.noise:
+                break
+            for shorter in 0.5 ** np.arange(30):
+                trial = np.clip(u + shorter * step, low, high)
+                trial_value, trial_total = at(trial)
+                if trial_total < total:
+                    break
+            else:
+                break
+            u, value, total = trial, trial_value, trial_total
+        return u, value
+
+
+def noise_of(problem: Problem, u: Array, delta: float) -> float:
+    """Variance of psi, with the fit's degrees of freedom, over the mean of psi'."""
+    r = problem.misfit(problem.law.jet(u, problem.logs)[0])[0]
+    psi = np.clip(r, -delta, delta)
+    freedom = max(r.size - u.shape[1], 1)
+    return float((psi**2).sum() / freedom / max((psi == r).mean(), 1 / r.size))

@@ -1,0 +1,393 @@
+"""One robust fitter for every law, and the `Fit` that it returns.
+
+The method, for any law: count variables and loss in their geometric means, so that scales do not trade off against
+exponents; start from the law's own starting points; minimize by Newton's method with the exact Hessian; believe the
+result because its gradient vanishes and its curvature is positive, never because an optimizer says so. Arrays carry a
+leading axis of fits, R: starting points and bootstrap resamples are solved together, a resample being nothing but
+integer weights on the same points.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from itertools import combinations
+from numbers import Real
+from typing import Any, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scalinglaws.laws.catalogue import LAWS
+from scalinglaws.laws.law import Law
+from scalinglaws.laws.newton import (
+    CERTIFIED,
+    MAX_CONDITION,
+    Array,
+    Flags,
+    Problem,
+    Quadratic,
+    Residual,
+    decrement_goal,
+    newton,
+)
+
+HUBER_SIGMAS = 1.345  # 95% efficient where noise is Gaussian: Holland & Welsch 1977
+MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
+LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
+MIN_OFF_LINE = 0.01  # in logarithms: a smaller change of one variable moves the loss by less than seeds do
+WIDE_DELTAS = (3e-2, 5e-3)  # in log loss; each optimum is the start for the next, narrower threshold
+MANY_POINTS = 20_000  # beyond, a sample of as many finds the region of the optimum, and all points the optimum
+
+
+class FitError(ValueError):
+    """The data cannot be fitted, or the fit cannot be used; the message says why and what to do."""
+
+
+class Status(StrEnum):
+    """How a fit ended."""
+
+    OK = "ok"
+    AT_BOUND = "at_bound"
+    ILL_CONDITIONED = "ill_conditioned"
+    NOT_CERTIFIED = "not_certified"
+
+
+USABLE = (Status.OK, Status.AT_BOUND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted law: the parameters, what was minimized, how it ended, and the points themselves.
+
+    The objective is the *sum* over the points of Huber's function of the residual: r²/2 up to ``delta``, and
+    delta (|r| - delta/2) beyond. The residual is ln L - ln f, or L - f where ``residual`` is "raw".
+    """
+
+    law: Law
+    theta: Mapping[str, float]
+    status: Status
+    message: str
+    residual: Residual
+    delta: float  # math.inf: least squares
+    value: float  # of the objective
+    start: Mapping[str, float]  # the starting point that led here
+    n_starts: int
+    n_starts_agree: int  # starting points that led to this optimum
+    n_points: int
+    at_bound: tuple[str, ...]
+    gradient_norm: float  # largest component, in centered coordinates
+    newton_decrement: float  # distance from the exact optimum, in the unit of a residual
+    condition: float  # of the Jacobian of the residuals, in centered coordinates
+    correlations: tuple[tuple[str, str, float], ...]  # strongest first; a scale by its logarithm
+    residual_rms: float  # of ln L - ln f, whatever was minimized
+    intervals: Mapping[str, tuple[float, float]] | None = None  # see `Bootstrap.attach`
+    level: float | None = None  # of the intervals
+    x: Mapping[str, Array] = field(repr=False, compare=False)
+    L: Array = field(repr=False, compare=False)
+
+    @property
+    def objective(self) -> str:
+        """What was minimized, in words."""
+        of = "ln L - ln f" if self.residual == "log" else "L - f"
+        if math.isinf(self.delta):
+            return f"half the sum of squares of {of}"
+        return f"sum of Huber({of}), delta {self.delta:.6g}"
+
+    def checked(self) -> Self:
+        """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not."""
+        if self.status not in USABLE:
+            raise FitError(f"{self.law.name}: {self.message}")
+        return self
+
+    def predict(self, **variables: ArrayLike | None) -> Array:
+        """Return the loss at new values of the law's variables by letter, counted as the fitted points were."""
+        return self.law.value(self.theta, *_by_letter(self.law, variables).values())
+
+    def allocate(self, C: ArrayLike, *, k: float = 6.0) -> tuple[Array, Array]:
+        """Return the compute-optimal N and D for C = k N D training FLOPs, see `laws.PowerSum.optimum`."""
+        return self.checked().law.optimum(self.theta, C, k=k)
+
+    def summary(self) -> str:
+        """Return a report of a dozen lines: status first, then the estimates and how they were found."""
+        interval = "" if self.level is None else f"{100 * self.level:g}% interval"
+        lines = [
+            f"{self.law.name}: {self.status}: {self.message}",
+            f"  law           {self.law.source}",
+            f"  objective     {self.value:.10g}, {self.objective}",
+            f"  points        {self.n_points}, rms of ln L - ln f {self.residual_rms:.5g}",
+            f"  certificate   gradient {self.gradient_norm:.1e}, Newton decrement {self.newton_decrement:.1e}, "
+            f"condition {self.condition:.5g}",
+            f"  starts        {self.n_starts_agree} of {self.n_starts} reached this optimum",
+            f"  {'parameter':<12}  {'estimate':>14}  {'start':>14}  {interval}".rstrip(),
+        ]
+        for name, value in self.theta.items():
+            low_high = "" if self.intervals is None else "{:.6g} to {:.6g}  ".format(*self.intervals[name])
+            bound = "at its bound" if name in self.at_bound else ""
+            lines.append(f"  {name:<12}  {value:>14.8g}  {self.start[name]:>14.6g}  {low_high}{bound}".rstrip())
+        pairs = ", ".join(f"{one} {other} {r:+.5f}" for one, other, r in self.correlations[:3])
+        return "\n".join([*lines, f"  correlations  {pairs or 'none'}"])
+
+    def to_json(self) -> str:
+        """Return the fit and its points as one JSON object; an infinite delta is null, as is an overflown parameter."""
+        record: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        record |= {
+            "law": self.law.name,
+            "delta": None if math.isinf(self.delta) else self.delta,
+            "theta": {name: value if math.isfinite(value) else None for name, value in self.theta.items()},
+            "start": {name: value if math.isfinite(value) else None for name, value in self.start.items()},
+            "x": {name: column.tolist() for name, column in self.x.items()},
+            "L": self.L.tolist(),
+        }
+        return json.dumps(record, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the fit that `to_json` wrote."""
+        record = json.loads(text)
+        if record["law"] not in LAWS:
+            raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+        record |= {
+            "law": LAWS[record["law"]],
+            "status": Status(record["status"]),
+            "delta": math.inf if record["delta"] is None else record["delta"],
+            "theta": {name: math.inf if value is None else value for name, value in record["theta"].items()},
+            "start": {name: math.inf if value is None else value for name, value in record["start"].items()},
+            "at_bound": tuple(record["at_bound"]),
+            "correlations": tuple(tuple(pair) for pair in record["correlations"]),
+            "intervals": record["intervals"] and {name: tuple(ends) for name, ends in record["intervals"].items()},
+            "x": {name: np.array(column) for name, column in record["x"].items()},
+            "L": np.array(record["L"]),
+        }
+        return cls(**record)
+
+
+def fit(
+    law: Law,
+    *,
+    L: ArrayLike,
+    residual: Residual = "log",
+    delta: float | None = None,
+    **variables: ArrayLike | None,
+) -> Fit:
+    """Return the best fit of ``law`` to the points; no starting values are needed.
+
+    Parameters
+    ----------
+    law : Law
+        Such as `laws.chinchilla`.
+    L : array_like [n]
+        What the law predicts: loss in nats per token, for most.
+    residual : str
+        "log": relative errors count; "raw": errors in the unit of the loss.
+    delta : float, optional
+        Huber's threshold, in the unit of a residual. Left out it is 1.345 robust standard deviations of the residuals:
+        nearly as sharp as least squares where noise is Gaussian, and hard of hearing for outliers. ``math.inf`` is
+        least squares. Hoffmann et al. 2022 used 1e-3, which on their runs is close to least absolute deviations.
+    **variables : array_like [n]
+        The variables of the law by letter (N, D, C, S, B, U, x), those and no others; parameters and tokens in the
+        counting of your choice.
+
+    Returns
+    -------
+    Fit
+        Look at its ``status``, or let `Fit.checked` turn trouble into an error.
+
+    Raises
+    ------
+    FitError
+        If a column holds anything but positive numbers, a variable takes too few values, or there are no more points
+        than parameters.
+    ValueError
+        If the variables are not those of the law, or an option is unknown.
+    TypeError
+        If ``law`` is something else, such as the name of one.
+    """
+    if not isinstance(law, Law):
+        raise TypeError(f"law is {law!r}; pass a law, such as laws.chinchilla (others: {', '.join(LAWS)})")
+    if residual not in get_args(Residual):
+        raise ValueError(f"residual is {residual!r}; choose one of {', '.join(get_args(Residual))}")
+    if delta is not None and not delta > 0:
+        raise ValueError(f"delta is {delta:.4g}; it must be positive, or math.inf for least squares")
+    given, losses = _checked_points(law, _by_letter(law, variables), L)
+    problem = Problem.of(law, given, losses, residual)
+    if losses.size > MANY_POINTS:
+        some = np.random.default_rng(0).choice(losses.size, MANY_POINTS, replace=False)
+        _, u, value, _ = _search(problem.only(some), delta)
+        starts, u, value, threshold = _search(problem, delta, u[[np.argmin(value)]])
+    else:
+        starts, u, value, threshold = _search(problem, delta)
+    return _report(problem, given, losses, threshold, starts, u, value)
+
+
+def _search(problem: "Problem", delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
+    """Starting points [S, p], the optima [S, p] they lead to, the objectives [S], and Huber's threshold."""
+    starts = u = problem.law.starts(problem.logs, problem.y) if starts is None else starts
+    w = np.ones((len(starts), problem.y.size))
+    if delta is None:
+        threshold = WIDE_DELTAS[0]
+        for _ in range(2):  # the first fit gives the scale of the noise, the second a better one
+            u, value, _ = newton(problem, u, w, threshold)
+            f, _, _ = problem.law.jet(u[[np.argmin(value)]], problem.logs)
+            threshold = _noise_threshold(problem.misfit(f))
+    else:
+        threshold = delta / problem.residual_unit
+        for wide in WIDE_DELTAS:
+            if wide > threshold:
+                u = newton(problem, u, w, wide)[0]
+    u, value, _ = newton(problem, u, w, threshold)
+    return starts, u, value, threshold
+
+
+def _noise_threshold(residuals: Array) -> float:
+    """Huber's threshold from the spread of the residuals, which outliers do not move."""
+    deviation = np.median(np.abs(residuals - np.median(residuals)))
+    return HUBER_SIGMAS * max(MAD_TO_SIGMA * float(deviation), LEAST_SIGMA)
+
+
+def _report(
+    problem: Problem, x: Mapping[str, Array], L: Array, threshold: float, starts: Array, u: Array, value: Array
+) -> Fit:
+    """The best of the optima u [S, p], examined."""
+    agree = value <= value.min() * (1 + 1e-9) + 1e-28 * L.size
+    law, best = problem.law, int(np.argmax(agree))  # the first: starts come best first
+    optimum = u[[best]]
+    objective, gradient, hessian = problem.evaluate(optimum, np.ones((1, L.size)), threshold)
+    low, high = law.bounds
+    model = Quadratic.of(optimum, gradient, hessian, low, high)
+    inside = (optimum[0] > low + 1e-9) & (optimum[0] < high - 1e-9)
+    singular = np.linalg.svd(problem.jacobian(optimum[0])[:, inside], compute_uv=False)
+    condition = float(min(singular[0] / max(singular[-1], 1e-300), 1 / np.finfo(float).eps))
+
+    with np.errstate(over="ignore"):
+        theta, start = (
+            dict(zip(law.parameters, law.theta(problem.decenter(u)).tolist(), strict=True))
+            for u in (optimum[0], starts[best])
+        )
+    overflown = [name for name, value in theta.items() if not math.isfinite(value)]
+    bounds = {
+        name: f"{name} at {theta[name]:.4g}: {law.bound_words(name, lowest=bool(optimum[0, j] <= low[j] + 1e-9))}"
+        for j, name in enumerate(law.parameters)
+        if not inside[j]
+    }
+    if condition > MAX_CONDITION:
+        status = Status.ILL_CONDITIONED
+        unusable = f"condition {condition:.4g} is above {MAX_CONDITION:.4g}"
+        message = "; ".join(["the points do not determine the parameters", unusable, *bounds.values()])
+    elif overflown:
+        status = Status.ILL_CONDITIONED
+        message = f"{', '.join(overflown)} overflows: count the loss in a unit that brings it near 1"
+    elif not (model.convex[0] and model.decrement[0] <= CERTIFIED * decrement_goal(objective, L.size)[0]):
+        status = Status.NOT_CERTIFIED
+        message = f"no optimum found: the Newton decrement is still {model.decrement[0]:.4g}"
+    elif bounds:
+        status = Status.AT_BOUND
+        message = "certified, with " + "; ".join(bounds.values())
+    else:
+        status = Status.OK
+        message = "certified: the gradient vanishes and the curvature is positive, inside all bounds"
+
+    unit = problem.residual_unit
+    return Fit(
+        law=law,
+        theta=theta,
+        status=status,
+        message=message,
+        residual=problem.residual,
+        delta=threshold * unit,
+        value=float(objective[0]) * unit**2,
+        start=start,
+        n_starts=len(starts),
+        n_starts_agree=int(agree.sum()),
+        n_points=L.size,
+        at_bound=tuple(bounds),
+        gradient_norm=float(np.abs(gradient[0, inside]).max()),
+        newton_decrement=float(model.decrement[0]),
+        condition=condition,
+        correlations=_correlations(problem, optimum[0], hessian[0], inside) if status in USABLE else (),
+        residual_rms=float(np.sqrt(np.mean(np.log(problem.y / law.jet(optimum, problem.logs)[0]) ** 2))),
+        x=x,
+        L=L,
+    )
+
+
+def _correlations(problem: Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:
+    """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
+    small = 1e-6 * np.eye(u.size)
+    to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [p, p], from centered coordinates
+    free = np.ix_(inside, inside)
+    factor = np.linalg.inv(np.linalg.cholesky(hessian[free])) @ to_points[free]  # [q, q]
+    factor /= np.linalg.norm(factor, axis=0)
+    names = np.array(problem.law.parameters)[inside].tolist()
+    pairs = [
+        (one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in combinations(enumerate(names), 2)
+    ]
+    return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
+
+
+def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, ArrayLike]:
+    """The variables of the law in its order; neither more nor fewer may be given."""
+    present = {name: column for name, column in given.items() if column is not None}
+    if set(present) != set(law.variables):
+        raise ValueError(
+            f"{law.name} is a law of {', '.join(law.variables)}; got {', '.join(present) or 'none'}: pass "
+            + ", ".join(f"{name}=..." for name in law.variables)
+        )
+    return {name: present[name] for name in law.variables}
+
+
+def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple[dict[str, Array], Array]:
+    """Columns of positive numbers, enough of them, and varied enough for the law."""
+    columns = {name: checked_column(name, values) for name, values in {**x, "L": L}.items()}
+    sizes = {name: column.size for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise FitError(f"columns differ in length: {lengths}; pass one value per run in each")
+    losses = columns.pop("L")
+    p = len(law.parameters)
+    if losses.size <= p:
+        raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
+    for name, column in columns.items():
+        distinct, needed = np.unique(column), law.least_sizes[name]
+        if distinct.size < needed:
+            values = ", ".join(f"{value:.4g}" for value in distinct)
+            raise FitError(
+                f"{name} takes {distinct.size} value ({values}); {law.name} needs {needed} sizes: vary {name}"
+            )
+    places = len(np.unique(np.stack(list(columns.values())), axis=1).T)
+    if places < p:
+        raise FitError(
+            f"{places} distinct points for the {p} parameters of {law.name}; repeats do not count, add sizes"
+        )
+    for one, other in combinations(columns, 2):
+        a, b = (np.log(columns[name]) - np.log(columns[name]).mean() for name in (one, other))
+        if min(law.least_sizes[one], law.least_sizes[other]) < 2:
+            continue  # one of them may well be constant
+        slope = (a @ b) / (a @ a)
+        off_line = np.sqrt(np.mean((b - slope * a) ** 2))
+        if slope > 0 and off_line < MIN_OFF_LINE:
+            raise FitError(
+                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, to {100 * off_line:.2g}%), so that their terms "
+                f"cannot be told apart; vary {other} at fixed {one}"
+            )
+    return columns, losses
+
+
+def checked_column(name: str, values: ArrayLike) -> Array:
+    """Return a column of positive, finite numbers as an array; `FitError` names the first row that holds another."""
+    raw = np.asarray(values)
+    if raw.ndim != 1:
+        raise FitError(f"{name} has shape {raw.shape}; pass one value per run")
+    if raw.dtype.kind not in "iuf":
+        for row, value in enumerate(np.asarray(values, dtype=object).tolist()):  # numpy would turn all into text
+            if not isinstance(value, Real):
+                raise FitError(f"{name} in row {row} is {value!r}, not a number; convert the column or drop the row")
+    column = raw.astype(float)
+    bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+    if bad.size:
+        raise FitError(
+            f"{name} in row {bad[0]} is {column[bad[0]]:.4g} ({bad.size} such rows); it must be positive and finite: "
+            "drop failed and diverged runs"
+        )
+    return column

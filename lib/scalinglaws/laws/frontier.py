@@ -1,0 +1,547 @@
+"""The three Chinchilla approaches, a second road to the third, and what to train for a budget.
+
+All work on columns of runs: C (FLOPs), N (parameters), D (tokens), L (nats per token), in a counting of your choice.
+
+>>> float(allocate("hoffmann2022", 5.76e23).N.round(-8))
+40400000000.0
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
+from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
+from scalinglaws.laws.catalogue import chinchilla
+from scalinglaws.laws.fit import Fit, FitError, checked_column, fit
+from scalinglaws.laws.law import Law
+from scalinglaws.laws.newton import Problem, Residual
+
+Array = NDArray[np.float64]
+LEAST_SIZES = 3  # on one budget, to see a minimum at all
+ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
+ENVELOPE_REACH = 2.0  # a best size counts if others on both sides, so many times off, are worse
+TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
+TELLING_BIAS = 0.01  # in ln N: below, the bias of a parabola is not worth a warning
+EXPONENTS = (1e-3, 5.0)  # alpha and beta, as the general fitter bounds them
+SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: another counting, or columns that do not belong together
+
+
+class Refusal(StrEnum):
+    """Why a budget gave no optimum."""
+
+    TOO_FEW = "too few sizes"
+    DOWNWARD = "opens downward"
+    EDGE = "minimum at the edge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """One isoFLOP curve: its optimum, or why it has none."""
+
+    C: float  # geometric mean of its runs
+    N_opt: float  # nan where refused
+    L_opt: float  # nan where refused
+    n_points: int
+    half_width: float  # sizes reach from 1/half_width to half_width times their geometric middle
+    refused: Refusal | None
+    message: str
+    coefficients: tuple[float, ...]  # of the polynomial in ln N - ln N_middle, highest power first; empty if not fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier:
+    """Power laws N = N_scale C^a and D = D_scale C^b through the optima of several budgets."""
+
+    source: str  # "approach 1" or "approach 2"
+    a: float
+    b: float
+    N_scale: float
+    D_scale: float
+    C: Array  # [m], of the optima that the power laws go through
+    N: Array  # [m]
+    D: Array  # [m]
+    L: Array  # [m]
+    budgets: tuple[Budget, ...]  # all, also the refused ones
+    bias: float | None  # of ln N_opt by the shape of a parabola; None where that is not known or does not apply
+    warnings: tuple[str, ...]
+
+    def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
+        """Return N and D for a budget, on the two power laws."""
+        C = np.asarray(C, float)
+        return self.N_scale * C**self.a, self.D_scale * C**self.b
+
+    def summary(self) -> str:
+        """Return a report of a few lines: warnings first, then the laws, then every budget."""
+        lines = [f"{self.source}: N = {self.N_scale:.5g} C^{self.a:.5g}, D = {self.D_scale:.5g} C^{self.b:.5g}"]
+        lines[:0] = [f"warning: {text}" for text in self.warnings]
+        for budget in self.budgets:
+            found = budget.message if budget.refused else f"N_opt {budget.N_opt:.5g}  L_opt {budget.L_opt:.5g}"
+            lines.append(f"  C {budget.C:.5g}  {budget.n_points:>4} points  {found}")
+        return "\n".join(lines)
+
+
+Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]
+
+
+def approach1(
+    *,
+    C: ArrayLike,
+    N: ArrayLike,
+    L: ArrayLike,
+    D: ArrayLike | None = None,
+    run: ArrayLike | None = None,
+    last: float = 0.15,
+    tolerance: float = TOLERANCE,
+) -> Frontier:
+    """Return the frontier under the envelope of training runs: the size that has the least loss for each compute.
+
+    Parameters
+    ----------
+    C, N, L : array_like [n]
+        Training FLOPs so far, parameters and loss: readings along training curves, or one per run.
+    D : array_like [n], optional
+        Tokens; left out, C / 6N.
+    run : array_like [n], optional
+        Label of the training curve that a reading belongs to. Left out, every point is a run at its end.
+    last : float
+        Share of a curve, in compute, from which readings are taken: earlier, its learning rate is still high, and the
+        loss is above that of a run made to end there.
+    tolerance : float
+        In ln C; without curves, runs this close share a budget.
+
+    Returns
+    -------
+    Frontier
+        With curves, a point for every compute at which three sizes or more can be compared; without, one per budget. A
+        point whose best size is the least or the largest at hand is refused: the envelope lies beyond. With curves,
+        sizes of half and of twice the best must be at hand as well.
+
+    Raises
+    ------
+    FitError
+        If fewer than two points are left, with the reasons, or a column is not positive and finite.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
+    """
+    columns = _columns(C=C, N=N, L=L, D=D)
+    if not 0 < last <= 1:
+        raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
+    if run is None:
+        budgets = [_best_of_budget(columns, rows) for rows in _budgets(columns["C"], tolerance)]
+    else:
+        budgets = _envelope(columns, np.asarray(run), last)
+    return _frontier("approach 1", columns, budgets, None, ())
+
+
+def approach2(
+    *,
+    C: ArrayLike,
+    N: ArrayLike,
+    L: ArrayLike,
+    D: ArrayLike | None = None,
+    degree: int = 2,
+    tolerance: float = TOLERANCE,
+    surface: Fit | Mapping[str, float] | None = None,
+) -> Frontier:
+    """Return the frontier through the minima of isoFLOP curves: loss against ln N at one budget, and a polynomial.
+
+    Parameters
+    ----------
+    C, N, L : array_like [n]
+        Training FLOPs, parameters and loss of runs; those within ``tolerance`` in ln C of the next share a budget.
+    D : array_like [n], optional
+        Tokens; left out, C / 6N.
+    degree : int
+        2, a parabola, or 4. A loss is steeper towards small sizes where alpha is larger than beta, which a parabola
+        cannot be: its minimum is then off.
+    tolerance : float
+        In ln C.
+    surface : Fit or mapping, optional
+        Anything with an alpha and a beta: sizes the bias of the parabola on the sizes at hand, which is reported and
+        not removed.
+
+    Returns
+    -------
+    Frontier
+        A budget with fewer sizes than the polynomial needs, a curve that opens downward, and a minimum at the edge of
+        the sizes or beyond are refused one by one; see its ``budgets``.
+
+    Raises
+    ------
+    FitError
+        If fewer than two budgets are left, with the reasons, or a column is not positive and finite.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
+    """
+    if degree not in (2, 4):
+        raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
+    columns = _columns(C=C, N=N, L=L, D=D)
+    groups = list(_budgets(columns["C"], tolerance))
+    budgets = [_isoflop(columns, rows, degree) for rows in groups]
+    bias, warnings = None, []
+    kept = [rows for rows, budget in zip(groups, budgets, strict=True) if budget.refused is None]
+    if degree == 2 and kept:
+        if surface is None:
+            warnings.append("the bias of a parabola is unknown: pass surface=, with an alpha and a beta, to size it")
+        else:
+            theta = surface.theta if isinstance(surface, Fit) else surface
+            if not {"alpha", "beta"} <= theta.keys():
+                raise ValueError(f"surface has {', '.join(theta)}; give one with an alpha and a beta, or leave it out")
+            found_N = [budget.N_opt for budget in budgets if budget.refused is None]
+            offsets = [np.log(columns["N"][rows] / N_opt) for rows, N_opt in zip(kept, found_N, strict=True)]
+            bias = float(np.mean([_vertex_bias(each, theta["alpha"], theta["beta"]) for each in offsets]))
+            if abs(bias) > TELLING_BIAS:
+                warnings.append(
+                    f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g}% "
+                    f"(alpha {theta['alpha']:.4g}, beta {theta['beta']:.4g}); use degree=4, or approach 3"
+                )
+    found = _frontier("approach 2", columns, budgets, bias, warnings)
+    drift = _drift(columns, groups, budgets)
+    if drift is not None:
+        found = replace(found, warnings=(*found.warnings, drift))
+    return found
+
+
+def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
+    r"""Return the error of ln N_opt of a parabola through sizes ``N`` of one budget that are centered on its optimum.
+
+    With :math:`u = \ln N - \langle\ln N\rangle`, :math:`(\alpha - \beta)/6 \cdot \langle u^4 \rangle / \langle u^2
+    \rangle`: the least-squares line through a cubic. Leading order in the width, good to 5% up to 16 times either way;
+    off the center it does not hold, and `approach2` reckons with the grid at hand. It is the same at every budget that
+    is probed in the same way, so it moves the line and not its slope.
+    """
+    u = np.log(np.asarray(N, float))
+    u = u - u.mean()
+    return float((alpha - beta) / 6 * np.mean(u**4) / np.mean(u**2))
+
+
+def _vertex_bias(offsets: Array, alpha: float, beta: float) -> float:
+    """The error of ln N_opt of a parabola through ln N - ln N_opt as found: that at which it would be found there.
+
+    On one budget the loss is, up to floor and scale, beta exp(-alpha v) + alpha exp(beta v) with v from the optimum.
+    """
+    if min(alpha, beta) <= 0:
+        return math.nan  # no optimum to be off from
+    bias, most = 0.0, float(np.ptp(offsets))
+    for _ in range(20):
+        v = offsets + bias
+        curvature, slope, _ = np.polyfit(offsets, beta * np.expm1(-alpha * v) + alpha * np.expm1(beta * v), 2)
+        bias = min(max(bias - slope / (2 * curvature), -most), most)
+    return float(bias)
+
+
+def approach3(
+    *, N: ArrayLike, D: ArrayLike, L: ArrayLike, residual: Residual = "log", delta: float | None = None
+) -> Fit:
+    """Return the fit of Chinchilla's surface to runs, see `fit.fit`; its message says if N and D look swapped.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.3, used delta=1e-3.
+    """
+    found = fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D)
+    return _with_doubts(found)
+
+
+def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
+    """Return the least-squares fit of raw losses, on another road than the general fitter's: two unknowns, not five.
+
+    For given exponents the best E, A and B are a linear problem. What is left is minimized over the exponents alone, by
+    Gauss-Newton with the projection's own derivative (Golub & Pereyra 1973), from the best point of a coarse grid. The
+    result is then examined like any other: it carries the general fitter's certificate.
+
+    Raises
+    ------
+    FitError
+        If the points cannot be fitted, or the two roads end at different places.
+    """
+    other = _with_doubts(fit(chinchilla, L=L, residual="raw", delta=math.inf, N=N, D=D))
+    problem = Problem.of(chinchilla, other.x, other.L, "raw")
+    terms = np.stack([np.zeros_like(problem.y), *problem.logs])  # [3, n], of the floor, N and D
+
+    def basis(exponents: Array) -> Array:
+        return np.exp(-np.array([0.0, *exponents])[:, None] * terms).T  # [n, 3]
+
+    def residual(exponents: Array) -> Array:
+        columns = basis(exponents)
+        return problem.y - columns @ np.linalg.lstsq(columns, problem.y, rcond=None)[0]
+
+    def jacobian(exponents: Array) -> Array:
+        """Derivative of the projected residual: the part that no change of the coefficients can undo, and its twin."""
+        columns = basis(exponents)
+        orthonormal, triangle = np.linalg.qr(columns)
+        coefficients = np.linalg.solve(triangle, orthonormal.T @ problem.y)
+        left = problem.y - columns @ coefficients
+        slopes = -terms[1:].T * columns[:, 1:]  # [n, 2], each of its own column only
+        straight = slopes * coefficients[1:]
+        straight = straight - orthonormal @ (orthonormal.T @ straight)
+        through = np.zeros((3, 2))
+        through[[1, 2], [0, 1]] = slopes.T @ left
+        return -(straight + orthonormal @ np.linalg.solve(triangle.T, through))
+
+    grid = [(alpha, beta) for alpha in np.geomspace(0.05, 2, 16) for beta in np.geomspace(0.05, 2, 16)]
+    start = min(grid, key=lambda pair: float((residual(np.array(pair)) ** 2).sum()))
+    limits = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
+    low, high = EXPONENTS
+    exponents = least_squares(residual, start, jac=jacobian, bounds=EXPONENTS, **limits).x  # pyrefly: ignore
+    rounding = 1e-14 * np.linalg.norm(problem.y)
+    for _ in range(20):  # that one stops when the sum of squares is flat; the slope can tell more
+        further = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
+        if not (low <= further.min() and further.max() <= high):
+            break
+        if np.linalg.norm(residual(further)) > np.linalg.norm(residual(exponents)) + rounding:
+            break
+        exponents = further
+    E, A, B = np.linalg.lstsq(basis(exponents), problem.y, rcond=None)[0]
+    value = float((residual(exponents) ** 2).sum() / 2) * problem.residual_unit**2
+    slack = 1e-6 * other.value + 1e-26 * float(other.L @ other.L)  # the second: rounding, where there is no noise
+    if min(A, B) > 0 <= E and value < other.value - slack:
+        raise FitError(f"variable projection found {value:.6g} where the general fitter found {other.value:.6g}")
+    if min(A, B) <= 0 or E < 0 or value > other.value + slack:
+        return other  # the linear problem left the law, or a valley of its own holds it
+    u = problem.decenter(np.array([E, np.log(A), np.log(B), *exponents]))
+    theta = dict(zip(chinchilla.parameters, chinchilla.theta(u).tolist(), strict=True))
+    return replace(other, theta=theta, value=value)
+
+
+def _columns(**given: ArrayLike | None) -> dict[str, Array]:
+    """Columns of positive numbers of one length; tokens by 6 N D = C where they are not given."""
+    columns = {}
+    for name, values in given.items():
+        if values is not None:
+            columns[name] = checked_column(name, values)
+    sizes = {name: column.size for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise FitError(f"columns differ in length: {lengths}; pass one value per run in each")
+    if not columns["C"].size:
+        raise FitError("no runs; pass one value per run in C, N and L")
+    if "D" not in columns:
+        columns["D"] = columns["C"] / (FLOPS_PER_PARAM_TOKEN * columns["N"])
+    return columns
+
+
+def _budgets(C: Array, tolerance: float) -> Iterator[NDArray[np.intp]]:
+    """Rows of each budget, in order of C: a gap in ln C ends one."""
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance:.4g}; it is a difference in ln C, such as 0.1")
+    order = np.argsort(C, kind="stable")
+    logs = np.log(C[order])
+    for rows in np.split(order, np.flatnonzero(np.diff(logs) > tolerance) + 1):
+        spread = float(np.ptp(np.log(C[rows])))
+        if spread > 3 * tolerance and rows.size > 1:
+            raise FitError(
+                f"C runs from {C[rows].min():.4g} to {C[rows].max():.4g} without a gap: these are no isoFLOP runs; "
+                "use approach 3, or set a smaller tolerance"
+            )
+        yield rows
+
+
+def _budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
+    """A budget with nothing found in it yet."""
+    C, N = columns["C"][rows], columns["N"][rows]
+    return Budget(
+        C=float(np.exp(np.log(C).mean())),
+        N_opt=math.nan,
+        L_opt=math.nan,
+        n_points=rows.size,
+        half_width=float(np.sqrt(N.max() / N.min())),
+        refused=None,
+        message="",
+        coefficients=(),
+    )
+
+
+def _refused(budget: Budget, why: Refusal, message: str) -> Budget:
+    return replace(budget, refused=why, message=f"refused, {why}: {message}")
+
+
+def _isoflop(columns: Mapping[str, Array], rows: NDArray[np.intp], degree: int) -> Budget:
+    """The minimum of a polynomial in ln N, or why there is none among the sizes."""
+    budget, L = _budget(columns, rows), columns["L"][rows]
+    log_N = np.log(columns["N"][rows])
+    sizes, needed = np.unique(log_N).size, degree + 1
+    if sizes < needed:
+        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
+    order = np.argsort(log_N, kind="stable")  # sums in one order, whatever the order of rows
+    order = order[np.lexsort((L[order], log_N[order]))]
+    log_N, L = log_N[order], L[order]
+    middle = (log_N.min() + log_N.max()) / 2
+    width = (log_N.max() - log_N.min()) / 2
+    v = (log_N - middle) / width  # from -1 to 1
+    scaled = np.linalg.lstsq(np.vander(v, degree + 1), L, rcond=None)[0]
+    budget = replace(budget, coefficients=tuple((scaled / width ** np.arange(degree, -1, -1)).tolist()))
+    slope = np.polyder(scaled)
+    if degree == 2 and scaled[0] <= 0:
+        return _refused(
+            budget, Refusal.DOWNWARD, f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
+        )
+    roots = np.roots(slope)
+    real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
+    valleys = real[np.polyval(np.polyder(slope), real) > 0]
+    inside = valleys[np.abs(valleys) < 1]
+    if not valleys.size:
+        return _refused(budget, Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
+    sizes_inside = np.unique(v)
+    if inside.size:
+        vertex = inside[np.argmin(np.polyval(scaled, inside))]
+        vertex_inside = sizes_inside[1] - 1e-12 <= vertex <= sizes_inside[-2] + 1e-12
+    else:
+        vertex, vertex_inside = valleys[np.argmin(np.abs(valleys))], False
+    N_opt = float(np.exp(middle + width * vertex))
+    if not vertex_inside:
+        side = "larger" if vertex > 0 else "smaller"
+        return _refused(
+            budget, Refusal.EDGE, f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
+        )
+    return replace(budget, N_opt=N_opt, L_opt=float(np.polyval(scaled, vertex)))
+
+
+def _best_of_budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
+    """The best run of a budget, if sizes on both sides of it are worse."""
+    budget, N, L = _budget(columns, rows), columns["N"][rows], columns["L"][rows]
+    return _best_size(budget, N, L)
+
+
+def _best_size(budget: Budget, N: Array, L: Array) -> Budget:
+    sizes = np.unique(N).size
+    if sizes < LEAST_SIZES:
+        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, an envelope needs {LEAST_SIZES}")
+    best = int(np.lexsort((N, L))[0])
+    if N[best] in (N.min(), N.max()):
+        side = "larger" if N[best] == N.max() else "smaller"
+        return _refused(budget, Refusal.EDGE, f"the best size, {N[best]:.4g}, is the last; train {side} models")
+    return replace(budget, N_opt=float(N[best]), L_opt=float(L[best]))
+
+
+def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[Budget]:
+    """The best size at every compute at which curves are near their end, from straight lines in logarithms."""
+    if run.shape != columns["C"].shape:
+        raise ValueError(f"run has shape {run.shape}; give one label for each of {columns['C'].size} readings")
+    missing = np.flatnonzero(pd.isna(run))
+    if missing.size:
+        raise FitError(f"run in row {missing[0]} is empty ({missing.size} such rows); label every reading with its run")
+    curves = []
+    for label in np.unique(run):
+        rows = np.flatnonzero(run == label)
+        rows = rows[np.argsort(columns["C"][rows], kind="stable")]
+        if np.ptp(columns["N"][rows]) > 0:
+            raise FitError(f"run {label!r} has readings of several sizes N; label each run on its own")
+        C = columns["C"][rows]
+        first = max(np.searchsorted(C, (1 - last) * C[-1], side="left") - (C[0] < (1 - last) * C[-1]), 0)
+        rows = rows[first:]  # one reading before the window, to have a line up to its start
+        curves.append((np.log(C[first:]), np.log(columns["L"][rows]), float(columns["N"][rows[0]]), C[-1]))
+    begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, _, _, end in curves])
+    ends = np.array([logs[-1] for logs, _, _, _ in curves])
+    found = []
+    for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):  # at its own end, a run would look too good
+        reach = np.flatnonzero((begins <= at + 1e-12) & (at <= ends + 1e-12))
+        if not reach.size:
+            continue  # no run ends near here
+        N = np.array([curves[i][2] for i in reach])
+        L = np.exp([np.interp(at, curves[i][0], curves[i][1]) for i in reach])
+        budget = Budget(
+            C=float(np.exp(at)),
+            N_opt=math.nan,
+            L_opt=math.nan,
+            n_points=reach.size,
+            half_width=float(np.sqrt(N.max() / N.min())),
+            refused=None,
+            message="",
+            coefficients=(),
+        )
+        found.append(_well_inside(_best_size(budget, N, L), N))
+    return found
+
+
+def _well_inside(budget: Budget, N: Array) -> Budget:
+    """Refuse a best size next to the last: how near their ends two curves are decides between neighbors, not size."""
+    if budget.refused is not None or ENVELOPE_REACH * N.min() <= budget.N_opt <= N.max() / ENVELOPE_REACH:
+        return budget
+    side = "larger" if ENVELOPE_REACH * budget.N_opt > N.max() else "smaller"
+    message = f"the best size, {budget.N_opt:.4g}, is next to the last; train {side} models"
+    return _refused(budget, Refusal.EDGE, message)
+
+
+def _frontier(
+    source: str, columns: Mapping[str, Array], budgets: list[Budget], bias: float | None, warnings: list[str] | tuple
+) -> Frontier:
+    """Power laws through what was found on each budget."""
+    kept = [budget for budget in budgets if budget.refused is None]
+    refused = [budget for budget in budgets if budget.refused is not None]
+    if len(kept) < 2:
+        reasons = "; ".join(f"C {budget.C:.4g} {budget.message}" for budget in refused[:3])
+        few = any(budget.refused is Refusal.TOO_FEW for budget in refused)
+        raise FitError(
+            f"{source}: {len(kept)} of {len(budgets)} budgets give an optimum, two are needed"
+            + f": {reasons}" * bool(refused)
+            + "; use approach 3, or widen the tolerance that puts runs on one budget" * few
+        )
+    C, N, L = (np.array([getattr(budget, name) for budget in kept]) for name in ("C", "N_opt", "L_opt"))
+    ratio = columns["C"] / (columns["N"] * columns["D"])  # FLOPs per parameter and token, of these runs
+    per_param_token = float(np.exp(np.log(ratio).mean()))
+    D = C / (per_param_token * N)
+    (log_N, a), (log_D, b) = straight_line(np.log(C), np.log(N)), straight_line(np.log(C), np.log(D))
+    notes = list(warnings)
+    if refused:
+        first = refused[0]
+        notes.append(f"{len(refused)} of {len(budgets)} budgets are refused; C {first.C:.4g}: {first.message}")
+    off = abs(per_param_token / FLOPS_PER_PARAM_TOKEN - 1)
+    if off > SAME_PRODUCT:
+        notes.append(f"C is {per_param_token:.4g} N D on average, not 6 N D: check that all three count alike")
+    if len(kept) == 2:
+        notes.append("two budgets only: the power laws go through both points, whatever their noise")
+    return Frontier(
+        source=source,
+        a=a,
+        b=b,
+        N_scale=math.exp(log_N),
+        D_scale=math.exp(log_D),
+        C=C,
+        N=N,
+        D=D,
+        L=L,
+        budgets=tuple(budgets),
+        bias=bias,
+        warnings=tuple(notes),
+    )
+
+
+def _drift(columns: Mapping[str, Array], groups: list[NDArray[np.intp]], budgets: list[Budget]) -> str | None:
+    """A warning if the middle of the sizes moves against the optimum from budget to budget: that bends the exponent."""
+    offsets = [
+        float(np.log(columns["N"][rows]).mean() - np.log(budget.N_opt))
+        for rows, budget in zip(groups, budgets, strict=True)
+        if budget.refused is None
+    ]
+    moved = max(offsets) - min(offsets)
+    if moved < math.log(2):
+        return None
+    return (
+        f"the sizes drift against the optimum by a factor of {math.exp(moved):.2g} over the budgets, which biases the "
+        "exponent, and narrower grids do not help: center each grid, or use approach 3"
+    )
+
+
+def straight_line(x: Array, y: Array) -> tuple[float, float]:
+    """Intercept and slope of the least-squares line."""
+    u = x - x.mean()
+    slope = float(u @ y / (u @ u))
+    return float(y.mean() - slope * x.mean()), slope
+
+
+def _with_doubts(found: Fit) -> Fit:
+    """The fit, with a word in its message if N and D look swapped."""
+    if (found.x["D"] < found.x["N"]).all():
+        return replace(found, message=f"{found.message}; every D is below its N: are the two columns swapped?")
+    return found

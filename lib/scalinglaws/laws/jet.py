@@ -1,0 +1,99 @@
+"""Exact first and second derivatives by the chain rule."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from scalinglaws.laws.law import Array
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A number that carries its first and second derivatives by the parameters through a formula.
+
+    Arithmetic follows the chain rule, so that derivatives are exact. R fits, p parameters, n points; an axis of 1
+    stands for one that does not vary.
+    """
+
+    f: Array  # [R, n]
+    J: Array  # [R, p, n]
+    H: Array | None  # [R, p, p, n]; None: a straight line
+
+    __array_ufunc__ = None  # an array on the left leaves the arithmetic to this class
+
+    @classmethod
+    def parameters(cls, u: Array) -> list[Self]:
+        """Each of the coordinates u [R, p] as such a number."""
+        one_hot = np.eye(u.shape[1])[:, None, :, None]  # [p, 1, p, 1]
+        return [cls(u[:, [j]], one_hot[j], None) for j in range(u.shape[1])]
+
+    def through(self, f: Array, slope: Array, bend: Array) -> Self:
+        """A function of this number, given its value and its two derivatives here."""
+        H = (bend[:, None] * self.J)[:, :, None] * self.J[:, None]
+        if self.H is not None:
+            H = H + slope[:, None, None] * self.H
+        return type(self)(f, slope[:, None] * self.J, H)
+
+    def __add__(self, other: "Jet | Array | float") -> Self:
+        if not isinstance(other, Jet):
+            return type(self)(self.f + other, self.J, self.H)
+        H = other.H if self.H is None else self.H if other.H is None else self.H + other.H
+        return type(self)(self.f + other.f, self.J + other.J, H)
+
+    def __mul__(self, other: "Jet | Array | float") -> Self:
+        if not isinstance(other, Jet):
+            return type(self)(self.f * other, self.J * other, None if self.H is None else self.H * other)
+        cross = self.J[:, :, None] * other.J[:, None]
+        H = cross + cross.swapaxes(1, 2)
+        if self.H is not None:
+            H = H + self.H * other.f[:, None, None]
+        if other.H is not None:
+            H = H + other.H * self.f[:, None, None]
+        return type(self)(self.f * other.f, self.J * other.f[:, None] + other.J * self.f[:, None], H)
+
+    def __pow__(self, power: float) -> Self:
+        f = self.f**power
+        return self.through(f, power * f / self.f, power * (power - 1) * f / self.f**2)
+
+    def __truediv__(self, other: "Jet") -> Self:
+        return self * other**-1
+
+    def __neg__(self) -> Self:
+        return self * -1.0
+
+    def __sub__(self, other: "Jet | Array | float") -> Self:
+        return self + -other
+
+    def __rsub__(self, other: Array | float) -> Self:
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def exp(self) -> Self:
+        """Exponential."""
+        f = np.exp(self.f)
+        return self.through(f, f, f)
+
+    def log(self) -> Self:
+        """Natural logarithm."""
+        return self.through(np.log(self.f), 1 / self.f, -1 / self.f**2)
+
+    def softplus(self) -> Self:
+        """Logarithm of 1 + exp, without overflow."""
+        rising = 0.5 * (1 + np.tanh(self.f / 2))
+        return self.through(np.logaddexp(0.0, self.f), rising, rising * (1 - rising))
+
+    def at_most(self, most: Array) -> Self:
+        """The smaller of this number and ``most`` [n], where nothing varies any more."""
+        free = self.f < most  # [R, n]
+        H = None if self.H is None else self.H * free[:, None, None]
+        if H is None:  # a straight line with an end still needs no bend
+            return type(self)(np.where(free, self.f, most), self.J * free[:, None], None)
+        return type(self)(np.where(free, self.f, most), self.J * free[:, None], H)
+
+
+def power_of(log_scale: Jet, exponent: Jet, log_x: Array) -> Jet:
+    """``scale / x^exponent``."""
+    return (log_scale - exponent * log_x).exp()

@@ -1,0 +1,383 @@
+"""What to train for a budget: compute-optimal sizes of a fitted or a published law, and under use."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scalinglaws import published
+from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY
+from scalinglaws.laws.catalogue import chinchilla, kaplan_joint, muennighoff
+from scalinglaws.laws.fit import Fit
+from scalinglaws.laws.frontier import Array, Frontier, Source, straight_line
+from scalinglaws.laws.law import Law
+
+NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", "muennighoff2023", "sardana2023")
+FLOPS_RULES = ("6nd", "6nd-nonemb")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What to train for a budget. Arrays have the shape of C."""
+
+    N: Array
+    D: Array
+    loss: Array  # nan where the source has no loss (approaches 1 and 2)
+    tokens_per_param: Array
+    C: Array  # training FLOPs
+    flops: str  # counting rule
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceAllocation:
+    """The cheapest model of a quality, training and serving together. Arrays have the common shape of the inputs."""
+
+    N: Array
+    D: Array
+    loss: Array
+    tokens_per_param: Array
+    C_train: Array
+    C_inference: Array
+    C: Array  # sum of both
+    saved: Array  # share of the sum that a model compute-optimal in training, of the same loss, would cost
+    inference_tokens: Array
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A compute-optimal frontier under non-embedding counting, from a surface in total parameters. Arrays [n]."""
+
+    N_nonemb: Array
+    N: Array
+    D: Array
+    C_nonemb: Array
+    C: Array
+    loss: Array
+    exponent: Array  # local: d ln N_nonemb / d ln C_nonemb
+    gamma: float  # embedding parameters over the cube root of N_nonemb
+
+    @property
+    def mean_exponent(self) -> float:
+        """Slope of the least-squares line of ln N_nonemb on ln C_nonemb over these sizes."""
+        return straight_line(np.log(self.C_nonemb), np.log(self.N_nonemb))[1]
+
+
+def named(name: str) -> tuple[Law, dict[str, float]]:
+    """Return a published law and its constants.
+
+    "kaplan2020" is the joint law in non-embedding parameters (Table 2); "hoffmann2022" has the constants of the TeX
+    source and "hoffmann2022-rounded" those in print; "besiroglu2024" is the refit in print; "muennighoff2023" is for
+    repeated data; "sardana2023" has the constants that reproduce the examples of that paper.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    value = published.value
+    if name == "kaplan2020":
+        figures = {"alpha_N": "K15", "alpha_D": "K16", "N_c": "K17", "D_c": "K18"}
+        return kaplan_joint, {letter: value(id) for letter, id in figures.items()}
+    if name == "hoffmann2022":
+        return chinchilla, _from_logarithms("C22")
+    if name in ("hoffmann2022-rounded", "sardana2023"):
+        id = "C21" if name == "hoffmann2022-rounded" else "S08"
+        return chinchilla, {letter: value(id, letter) for letter in chinchilla.parameters}
+    if name == "besiroglu2024":
+        figures = {"A": "E01", "B": "E02", "E": "E03", "alpha": "E04", "beta": "E05"}
+        return chinchilla, {letter: value(id, letter) for letter, id in figures.items()}
+    if name == "muennighoff2023":
+        decay = {"R_D_star": value("D01", "R_D_star"), "R_N_star": value("D02", "R_N_star")}
+        return muennighoff, _from_logarithms("D03") | decay
+    raise ValueError(f"no law is named {name!r}; choose one of {', '.join(NAMED)}")
+
+
+def plan(
+    source: Source, C: ArrayLike, *, inference_tokens: ArrayLike | None = None, flops: str | float = "6nd"
+) -> "Allocation | InferenceAllocation":
+    """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
+
+    >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
+    '4.02e+10 parameters'
+    """
+    if inference_tokens is None:
+        return allocate(source, C, flops=flops)
+    if flops != "6nd":
+        raise ValueError(f"flops={flops!r} with inference_tokens: serving is counted with 6 N D only; leave flops out")
+    return allocate_for_inference(source, C=C, inference_tokens=inference_tokens)
+
+
+def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> Allocation:
+    """Return the compute-optimal N and D for a training budget.
+
+    Parameters
+    ----------
+    source : Fit, Frontier, str, or (Law, mapping)
+        A fit, the result of approach 1 or 2, a name from `NAMED`, or a law and its parameters.
+    C : array_like
+        Training FLOPs.
+    flops : str or float
+        How C counts. "6nd": 6 N D in the N of the source. "6nd-nonemb": 6 N D without the embeddings, for a surface in
+        total parameters, by `counted`; N is still the total. A number: FLOPs per parameter and token.
+
+    Returns
+    -------
+    Allocation
+
+    Raises
+    ------
+    FitError
+        If the fit does not determine its parameters.
+    ValueError
+        If the rule or the name is unknown, the law has no compute-optimal point, or C is not positive.
+
+    Notes
+    -----
+    "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
+    is spent at the critical batch, so C_min = C/2 (eq. 5.5).
+    """
+    C = np.asarray(C, float)
+    if not (np.isfinite(C) & (C > 0)).all():
+        raise ValueError("C must be positive and finite, in training FLOPs such as 1e21")
+    rule, per_param_token = _rule(flops)
+    if source == "kaplan2020":
+        if rule != "6nd":
+            raise ValueError(f"flops is {flops!r}; the frontier of kaplan2020 was fitted to '6nd' without embeddings")
+        return _kaplan_frontier(C)
+    if isinstance(source, Frontier):
+        if rule != "6nd":
+            raise ValueError(f"flops is {flops!r}; approaches 1 and 2 count as their runs did, so leave it '6nd'")
+        N, D = source.optimum(C)
+        unknown = np.full(C.shape, np.nan)
+        return Allocation(N=N, D=D, loss=unknown, tokens_per_param=D / N, C=C, flops=rule, source=source.source)
+    label, law, theta = _source(source)
+    if rule == "6nd-nonemb":
+        N, D, loss = _at_nonemb_budget(source, C)
+    elif law.variables[:2] != ("N", "D"):
+        raise ValueError(f"{label} is a law of {', '.join(law.variables)}; an allocation needs one of N and D")
+    else:
+        N, D = law.optimum(theta, C, k=per_param_token)
+        loss = law.value(theta, N, D, *([D] * (len(law.variables) - 2)))  # unique tokens: all of them
+    return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops=rule, source=label)
+
+
+def allocate_for_inference(
+    source: Source,
+    *,
+    inference_tokens: ArrayLike,
+    C: ArrayLike | None = None,
+    loss: ArrayLike | None = None,
+) -> InferenceAllocation:
+    r"""Return the N and D of least :math:`6 N D + 2 N D_{inf}` among all that reach a loss.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface.
+    inference_tokens : array_like
+        Tokens that the model will read and write in its life.
+    C, loss : array_like
+        One of the two: the loss to reach, or training FLOPs that would reach it if they were spent compute-optimally.
+
+    Raises
+    ------
+    ValueError
+        If both or neither of C and loss are given, a loss is at or below the floor, tokens are negative, or the law is
+        not Chinchilla's.
+
+    Notes
+    -----
+    Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
+    optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
+    finds the only root.
+    """
+    label, law, theta = _source(source)
+    if law is not chinchilla:
+        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta; choose a fit of that, or another name")
+    if (C is None) == (loss is None):
+        raise ValueError("give one of C and loss: the quality to reach")
+    if C is not None:
+        loss = allocate(source, C).loss
+    target, tokens = np.broadcast_arrays(np.asarray(loss, float), np.asarray(inference_tokens, float))
+    E, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+    if not (target > E).all():
+        raise ValueError(
+            f"a loss of {target.min():.5g} is not above the floor E = {E:.5g} of {label}: no size reaches it"
+        )
+    if not (np.isfinite(tokens) & (tokens >= 0)).all():
+        raise ValueError("inference_tokens must be finite and not negative")
+
+    def line(odds: Array) -> tuple[Array, Array]:
+        """N and D at which the loss splits s : 1 - s, from ln s/(1-s)."""
+        of_N, of_D = (target - E) / (1 + np.exp(-odds)), (target - E) / (1 + np.exp(odds))
+        return (A / of_N) ** (1 / alpha), (B / of_D) ** (1 / beta)
+
+    best_training = np.full(target.shape, np.log(beta / alpha))
+    low, high = best_training, best_training + np.log1p(tokens / line(best_training)[1])  # D only grows from here
+    for _ in range(80):
+        middle = (low + high) / 2
+        beyond = middle - best_training > np.log1p(tokens / (3 * line(middle)[1]))
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    N, D = line((low + high) / 2)
+    plain_N, plain_D = line(best_training)
+    train, serve = 6 * N * D, 2 * N * tokens
+    plain = 6 * plain_N * plain_D + 2 * plain_N * tokens
+    return InferenceAllocation(
+        N=N,
+        D=D,
+        loss=target,
+        tokens_per_param=D / N,
+        C_train=train,
+        C_inference=serve,
+        C=train + serve,
+        saved=1 - (train + serve) / plain,
+        inference_tokens=tokens,
+        source=label,
+    )
+
+
+def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) -> Counted:
+    r"""Return the frontier that one finds who counts neither embeddings nor their FLOPs, in closed form.
+
+    Total parameters are :math:`N = N_{\setminus E} + \gamma N_{\setminus E}^{1/3}`. The least loss on
+    :math:`C_{\setminus E} = 6 N_{\setminus E} D` has :math:`h \alpha A N^{-\alpha} = \beta B D^{-\beta}` with
+    :math:`h = d\ln N / d\ln N_{\setminus E}`, so every size has its D and its compute at once. Where embeddings are
+    most of the model, h is 1/3 and rises; the local exponent then rises far above that of large models.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface, in total parameters.
+    N_nonemb : array_like
+        Sizes without embeddings.
+    gamma : float, optional
+        Embedding parameters over the cube root of N_nonemb; left out, that of Chinchilla's models.
+
+    Notes
+    -----
+    Pearce & Song 2024; derived anew.
+    """
+    label, law, theta = _source(source)
+    if law is not chinchilla:
+        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta in total parameters; choose such a one")
+    gamma = published.value("Q03", "gamma") if gamma is None else gamma
+    size = np.asarray(N_nonemb, float)
+    embedding = gamma * np.cbrt(size)
+    N = size + embedding
+    h = (size + embedding / 3) / N
+    dh = (size + embedding / 9) / (size + embedding / 3) - h  # d ln h / d ln N_nonemb
+    _, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+    D = (beta * B / (h * alpha * A) * N**alpha) ** (1 / beta)
+    return Counted(
+        N_nonemb=size,
+        N=N,
+        D=D,
+        C_nonemb=6 * size * D,
+        C=6 * N * D,
+        loss=chinchilla.value(theta, N, D),
+        exponent=1 / (1 + (alpha * h - dh) / beta),
+        gamma=gamma,
+    )
+
+
+def ladder_exponent(
+    source: Source,
+    N_nonemb: ArrayLike,
+    C: ArrayLike,
+    *,
+    embeddings: bool,
+    D: ArrayLike | None = None,
+    gamma: float | None = None,
+) -> float:
+    """Return the slope of ln N on ln C that a ladder of models gives: at each budget the best of the sizes at hand.
+
+    What a study of a surface would measure, and rougher than `counted`: sizes come in steps.
+
+    Parameters
+    ----------
+    source : Fit, str, or (Law, mapping)
+        Of Chinchilla's surface, in total parameters.
+    N_nonemb : array_like [n]
+        Sizes of the ladder, without embeddings.
+    C : array_like [m]
+        Budgets.
+    embeddings : bool
+        Whether N and C = 6 N D count them.
+    D : array_like [k], optional
+        Tokens at which every model is read, of which the nearest to a budget counts; left out, exactly C / 6N.
+    gamma : float, optional
+        See `counted`.
+    """
+    _, law, theta = _source(source)
+    sizes, C = np.asarray(N_nonemb, float), np.asarray(C, float)
+    total = counted(source, sizes, gamma=gamma).N
+    shown = total if embeddings else sizes
+    tokens = C[:, None] / (FLOPS_PER_PARAM_TOKEN * shown)  # [m, n]
+    if D is not None:
+        readings = np.sort(np.asarray(D, float))
+        above = np.clip(np.searchsorted(readings, tokens), 1, readings.size - 1)
+        below_is_nearer = tokens - readings[above - 1] < readings[above] - tokens
+        tokens = readings[above - below_is_nearer]
+    loss = law.value(theta, total, tokens)
+    return straight_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
+
+
+def _from_logarithms(id: str) -> dict[str, float]:
+    """Constants of a row that has the logarithms of the scales."""
+    figures = published.row(id).figures
+    scales = {letter: math.exp(figures[f"ln_{letter}"]) for letter in ("E", "A", "B")}
+    return {**scales, "alpha": figures["alpha"], "beta": figures["beta"]}
+
+
+def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
+    """A label, the law and its parameters."""
+    if isinstance(source, str):
+        return source, *named(source)
+    if isinstance(source, Fit):
+        source.checked()
+        return f"fit of {source.law.name}", source.law, source.theta
+    if isinstance(source, Frontier):
+        raise ValueError(f"{source.source} has optima and no loss, which is needed here; fit with approach 3")
+    match source:
+        case (Law() as law, Mapping() as theta):
+            return law.name, law, theta
+    raise ValueError(
+        f"the source is a {type(source).__name__}; give a Fit, the Frontier of approach 1 or 2, a name such as "
+        "'hoffmann2022', or a law with its parameters: (laws.chinchilla, theta)"
+    )
+
+
+def _rule(flops: str | float) -> tuple[str, float]:
+    """Name of a counting rule, and its FLOPs per parameter and token."""
+    if isinstance(flops, str):
+        if flops not in FLOPS_RULES:
+            raise ValueError(f"flops is {flops!r}; choose one of {', '.join(FLOPS_RULES)}, or a number such as 6.0")
+        return flops, FLOPS_PER_PARAM_TOKEN
+    if not (math.isfinite(flops) and flops > 0):
+        raise ValueError(f"flops is {flops:.4g}; it must be positive: FLOPs per parameter and token, such as 6.0")
+    return f"{flops:g}nd", float(flops)
+
+
+def _kaplan_frontier(C: Array) -> Allocation:
+    """Efficient training as in Kaplan et al. 2020."""
+    value = published.value
+    least = C / 2 / PF_DAY  # C_min, PF-days
+    N = value("K30") * least ** value("K26", "p_N")
+    D = C / (FLOPS_PER_PARAM_TOKEN * N)
+    loss = (value("K08") / least) ** value("K07")
+    return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops="6nd", source="kaplan2020")
+
+
+def _at_nonemb_budget(source: Source, C: Array) -> tuple[Array, Array, Array]:
+    """Total N, D and loss at which the non-embedding FLOPs are C, by bisection in ln N: compute grows with size."""
+    low, high = np.full(C.shape, np.log(1.0)), np.log(C)
+    for _ in range(100):
+        middle = (low + high) / 2
+        beyond = counted(source, np.exp(middle)).C_nonemb > C
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    found = counted(source, np.exp((low + high) / 2))
+    return found.N, found.D, found.loss

@@ -1,0 +1,140 @@
+import inspect
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from scalinglaws.book import figures
+from scalinglaws.laws import chinchilla, power, power_floor
+from scalinglaws.laws.bootstrap import bootstrap
+from scalinglaws.laws.fit import fit
+
+x = np.geomspace(1e4, 1e8, 10)
+L = (2 + 50 * x**-0.4) * np.exp(0.01 * np.random.default_rng(0).normal(size=10))
+N, D = (column.ravel() for column in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
+surface = 1.8 + 480 / N**0.35 + 2100 / D**0.37
+readings = pd.DataFrame(
+    {
+        "n_params_nonemb": np.repeat([20_000, 3_000, 100_000], 30),
+        "tokens": np.tile(np.geomspace(1e7, 1e4, 30), 3),
+        "train_loss": np.tile(np.geomspace(3, 6, 30), 3),
+    }
+)
+
+
+def axes():
+    return Figure().subplots()
+
+
+def draw_power_law(ax):
+    figures.power_law(ax, x, L, fit(power_floor, x=x, L=L), xlabel="n_params_nonemb")
+
+
+def draw_residuals(ax):
+    figures.residuals(ax, fit(chinchilla, N=N, D=D, L=surface, delta=1e-3), against="N", xlabel="n_params_nonemb")
+
+
+def draw_curves(ax):
+    figures.curves(ax, readings, by="n_params_nonemb")
+
+
+DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves}
+
+
+@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS"}))
+def test_every_figure_labels_its_axes_and_changes_no_setting(name):
+    before, ax = dict(mpl.rcParams), axes()
+    DRAW[name](ax)
+    ax.figure.canvas.draw()
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel()
+    assert ax.get_ylabel().endswith(("(nats per token)", "(%)"))
+    assert dict(mpl.rcParams) == before
+    assert "pyplot" not in inspect.getsource(figures)
+
+
+def lines(ax):
+    """What is drawn, by the name in the legend."""
+    return {line.get_label(): line for line in ax.lines}
+
+
+@pytest.mark.parametrize("law", [power, power_floor])
+def test_power_law_shows_the_runs_and_the_fit(law):
+    found, ax = fit(law, x=x, L=L), axes()
+    figures.power_law(ax, x, L, found, xlabel="tokens", symbol="D")
+    drawn = lines(ax)
+    assert np.array_equal(drawn["runs"].get_xydata(), np.stack([x, L], axis=1))
+    formula = next(label for label in drawn if "D^" in label)
+    assert f"{found.theta['alpha']:.5g}" in formula
+    sizes, losses = drawn[formula].get_data()
+    assert (sizes[0], sizes[-1]) == pytest.approx((x[0], x[-1]))
+    assert losses == pytest.approx(found.predict(x=sizes))
+    floors = [line for label, line in drawn.items() if label.startswith("floor")]
+    assert [line.get_ydata()[0] for line in floors] == ([found.theta["E"]] if law is power_floor else [])
+    assert ax.get_xlabel() == "tokens D"
+    assert ax.get_yscale() == "log"
+
+
+def test_power_law_sets_apart_what_was_not_fitted():
+    found, ax = fit(power_floor, x=x[:-2], L=L[:-2]), axes()
+    figures.power_law(ax, x, L, found, xlabel="size (things)")
+    drawn = lines(ax)
+    assert drawn["runs"].get_xdata().size == 8
+    held_back = drawn["runs not in the fit"]
+    assert np.array_equal(held_back.get_xdata(), x[-2:])
+    assert held_back.get_markerfacecolor() == "none"
+    dashed = next(line for line in ax.lines if line.get_linestyle() == "--")
+    assert dashed.get_xdata()[-1] == pytest.approx(x[-1])
+    assert ax.get_xlabel() == "size (things)"
+
+
+def test_power_law_shows_the_interval():
+    found, ax = fit(power_floor, x=x, L=L), axes()
+    cloud = bootstrap(found, n=50, seed=0)
+    figures.power_law(ax, x, L, found, xlabel="tokens", cloud=cloud, level=0.5)
+    (band,) = ax.collections
+    assert band.get_label() == "50% interval"
+    low, high = cloud.interval(lambda theta: power_floor.value(theta, x[0]), level=0.5)
+    left = band.get_paths()[0].vertices
+    left = left[np.isclose(left[:, 0], x[0]), 1]
+    assert (left.min(), left.max()) == pytest.approx((low, high))
+
+
+def test_power_law_without_a_floor_found_draws_none():
+    ax = axes()
+    figures.power_law(ax, x, 10 * x**-0.1, fit(power_floor, x=x, L=10 * x**-0.1 - 0.1), xlabel="tokens")
+    assert not any(label.startswith("floor") for label in lines(ax))
+
+
+def test_power_law_takes_one_variable():
+    with pytest.raises(ValueError, match="law of N, D; this figure takes one"):
+        figures.power_law(axes(), N, surface, fit(chinchilla, N=N, D=D, L=surface), xlabel="tokens")
+
+
+def test_residuals_are_percent_of_the_fit():
+    found, ax = fit(power_floor, x=x, L=L, delta=5e-3), axes()
+    figures.residuals(ax, found, against="x", xlabel="tokens")
+    points = next(line for line in ax.lines if line.get_marker() == "o")
+    assert points.get_ydata() == pytest.approx(100 * np.log(L / found.predict(x=x)))
+    assert sorted(line.get_ydata()[0] for line in ax.lines if line is not points) == pytest.approx([-0.5, 0, 0.5])
+    ax = axes()
+    figures.residuals(ax, fit(power_floor, x=x, L=L, delta=math.inf), against="x", xlabel="tokens")
+    assert len(ax.lines) == 2
+    with pytest.raises(ValueError, match="law of x; got 'N'"):
+        figures.residuals(axes(), found, against="N", xlabel="tokens")
+
+
+def test_curves_run_left_to_right_from_small_to_large():
+    ax = axes()
+    figures.curves(ax, readings, by="n_params_nonemb")
+    assert [line.get_label() for line in ax.lines] == ["3,000", "20,000", "100,000"]
+    assert all((np.diff(line.get_xdata()) > 0).all() for line in ax.lines)
+    lightness = [np.dot(to_rgba(line.get_color())[:3], [0.2126, 0.7152, 0.0722]) for line in ax.lines]
+    assert lightness == sorted(lightness)
+    assert ax.get_legend().get_title().get_text() == "parameters N, without embeddings"
+    with pytest.raises(ValueError, match="no column loss; the table has n_params_nonemb, tokens"):
+        figures.curves(axes(), readings, by="n_params_nonemb", y="loss")
