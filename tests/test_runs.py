@@ -198,7 +198,7 @@ def test_a_run_under_another_runs_name_is_refused(store):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize(
     "step",
-    [(Path, "mkdir"), (runs.tempfile, "mkstemp"), (np, "savez_compressed"), (Path, "write_text"), (os, "fsync"),
+    [(Path, "mkdir"), (files.tempfile, "mkstemp"), (np, "savez_compressed"), (Path, "write_text"), (os, "fsync"),
      (Path, "replace")],
     ids=lambda step: step[1],
 )  # fmt: skip

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+__all__ = ["GUESSES", "Points", "read"]
+
 GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "N": ("N", "n_params", "n_params_nonemb", "params", "model size"),

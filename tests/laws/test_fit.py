@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scalinglaws.laws import Law, PowerSum, Term, chinchilla, power, power_floor
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import Fit, FitError, Status, fit
-from scalinglaws.laws.newton import Problem, _Model, _plain_step, newton
+from scalinglaws.laws.newton import Problem, Quadratic, _plain_step, newton
 
 TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
 
@@ -277,7 +277,7 @@ def test_elimination_and_the_axes_of_the_curvature_take_the_same_step():
     rng = np.random.default_rng(0)
     A, gradient = rng.normal(size=(100, 5, 9)), rng.normal(size=(100, 5))
     hessian = A @ A.transpose(0, 2, 1)
-    model = _Model.of(np.zeros((100, 5)), gradient, hessian, np.full(5, -1.0), np.full(5, 1.0))
+    model = Quadratic.of(np.zeros((100, 5)), gradient, hessian, np.full(5, -1.0), np.full(5, 1.0))
     step, decrement, convex = _plain_step(gradient, hessian)
     assert convex.all()  # conditions are below 200: 13 digits are left
     assert step == pytest.approx(model.step(np.zeros(100)), rel=1e-11)

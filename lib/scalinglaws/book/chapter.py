@@ -23,6 +23,8 @@ from scalinglaws.book import claims, ledger
 from scalinglaws.book.claims import number
 from scalinglaws.files import CHECKOUT, PACKAGE
 
+__all__ = ["chapters", "quote", "setup", "show", "style", "verdicts"]
+
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
 

@@ -20,6 +20,8 @@ from scalinglaws import published
 from scalinglaws.book import ledger
 from scalinglaws.book.ledger import How, Verdict, agree, records
 
+__all__ = ["Claim", "Claims", "collect", "counts", "in_words", "list_html", "number"]
+
 RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which checked claims leave their records
 MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
 NOTHING = "Nothing to check: the runs are not on this machine."  # what an empty table of claims says

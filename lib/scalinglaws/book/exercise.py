@@ -12,6 +12,8 @@ from types import EllipsisType
 
 import numpy as np
 
+__all__ = ["Checked", "Exercise"]
+
 Answer = float | str | Sequence[float]
 
 # What is often done to a right number by mistake, as a factor; the first that fits is named.

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
 
+__all__ = ["LABELS", "curves", "power_law", "residuals"]
+
 LABELS = {
     "n_params": "parameters N, all",
     "n_params_nonemb": "parameters N, without embeddings",

@@ -11,6 +11,8 @@ import pandas as pd
 from scalinglaws import files
 from scalinglaws.files import CHECKOUT
 
+__all__ = ["agree", "concerning", "differences", "read", "records", "write"]
+
 Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
 How = Literal["live", "stored", "public data", "arithmetic"]
 COLUMNS = (
@@ -25,7 +27,7 @@ def read(path: str | Path | None = None) -> pd.DataFrame:
     """Return a ledger as a new frame, one row per claim in the order of the notebooks; the book's by default.
 
     Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval;
-    Columns: those of `Claim`, with ``published`` as text, ``low`` and ``high`` NaN where there is no interval; ``section``
+    ``section`` of the lecture and ``source`` (citation key and place) of the published row; ``notebook``, the chapter.
 
     Raises
     ------

@@ -21,6 +21,20 @@ import traitlets
 from scalinglaws.files import PACKAGE
 from scalinglaws.laws import plan
 
+__all__ = [
+    "BatchTradeoff",
+    "Inference",
+    "Parabola",
+    "Plane",
+    "Planner",
+    "PowerLaw",
+    "Repeats",
+    "Replay",
+    "Valleys",
+    "View",
+    "trainable",
+]
+
 JS = PACKAGE / "book" / "js"
 LAWS: Mapping[str, str] = {  # names of `plan.named`, as the views show them
     "hoffmann2022": "Hoffmann et al., unrounded",

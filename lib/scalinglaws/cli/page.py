@@ -18,6 +18,8 @@ from scalinglaws.cli.report import LEVEL, Report
 from scalinglaws.files import PACKAGE
 from scalinglaws.laws.frontier import Frontier
 
+__all__ = ["html"]
+
 SHOWN = 2000  # points in a figure; more hide each other
 FAR = 10.0  # times the largest budget: so far the optimum is drawn
 LOOK = ["default", str(PACKAGE / "book" / "book.mplstyle")]

@@ -17,6 +17,8 @@ from scalinglaws.laws.frontier import Frontier
 from scalinglaws.laws.newton import Residual
 from scalinglaws.tables import Points
 
+__all__ = ["Report", "make"]
+
 LEVEL = 0.95
 TOO_MANY = 1e8  # refits times points that fit in memory, a few GB
 MANY = 2e7  # refits times points: more take minutes, so they are made on request only

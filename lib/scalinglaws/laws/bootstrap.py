@@ -19,6 +19,8 @@ from scipy.special import fdtri, ndtr, ndtri
 from scalinglaws.laws.fit import Fit, FitError
 from scalinglaws.laws.newton import Problem, newton
 
+__all__ = ["Bootstrap", "bootstrap", "profile"]
+
 Array = NDArray[np.float64]
 How = Literal["rows", "clusters", "residuals"]
 Method = Literal["percentile", "bca", "studentized"]

@@ -19,6 +19,8 @@ from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.laws.catalogue import chinchilla
 from scalinglaws.laws.fit import MAD_TO_SIGMA, Fit, FitError, fit
 
+__all__ = ["NOISES", "QUANTITIES", "STORED", "Design", "coverage", "simulate"]
+
 Array = NDArray[np.float64]
 Noise = Literal["resampled", "Gaussian", "unequal"]
 Method = Literal["percentile", "bca", "studentized", "curvature"]

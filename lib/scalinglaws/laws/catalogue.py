@@ -23,6 +23,25 @@ from numpy.typing import ArrayLike, NDArray
 from scalinglaws.laws.jet import Jet, power_of
 from scalinglaws.laws.law import Array, Kind, Law, PowerSum, Term, Theta, nonnegative
 
+__all__ = [
+    "LAWS",
+    "Written",
+    "broken",
+    "chinchilla",
+    "critical_batch",
+    "critical_batch_time",
+    "gadre",
+    "kaplan_amplitude",
+    "kaplan_joint",
+    "kaplan_scale",
+    "kaplan_steps",
+    "loss_to_error",
+    "muennighoff",
+    "power",
+    "power_floor",
+    "rosenfeld",
+]
+
 
 class Written(Law):
     """A law given by its formula; derivatives follow from it."""

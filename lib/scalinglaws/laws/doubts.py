@@ -10,6 +10,8 @@ from scalinglaws.laws.bootstrap import as_it_is, noise_of
 from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.newton import MAX_CONDITION, Problem
 
+__all__ = ["Identifiability", "identifiability"]
+
 STRONG_CORRELATION = 0.99
 FEW_DECADES = 1.0  # a power law seen over less than a factor of 10 can be many other things
 

@@ -33,6 +33,8 @@ from scalinglaws.laws.newton import (
     newton,
 )
 
+__all__ = ["Fit", "FitError", "Status", "checked_column", "fit"]
+
 HUBER_SIGMAS = 1.345  # 95% efficient where noise is Gaussian: Holland & Welsch 1977
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point

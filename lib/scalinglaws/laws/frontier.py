@@ -22,6 +22,17 @@ from scalinglaws.laws.fit import Fit, FitError, checked_column, fit
 from scalinglaws.laws.law import Law
 from scalinglaws.laws.newton import Problem, Residual
 
+__all__ = [
+    "Budget",
+    "Frontier",
+    "Refusal",
+    "approach1",
+    "approach2",
+    "approach3",
+    "isoflop_bias",
+    "variable_projection",
+]
+
 Array = NDArray[np.float64]
 LEAST_SIZES = 3  # on one budget, to see a minimum at all
 ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1

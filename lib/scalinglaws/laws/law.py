@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = ["Law", "PowerSum", "Term"]
+
 Array = NDArray[np.float64]
 Theta = ArrayLike | Mapping[str, ArrayLike]
 Kind = Literal["floor", "scale", "exponent", "slope"]

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws.law import Law
 
+__all__ = ["Problem", "newton"]
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Residual = Literal["log", "raw"]

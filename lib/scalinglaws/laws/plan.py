@@ -14,6 +14,19 @@ from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.frontier import Array, Frontier, Source, straight_line
 from scalinglaws.laws.law import Law
 
+__all__ = [
+    "NAMED",
+    "Allocation",
+    "Counted",
+    "InferenceAllocation",
+    "allocate",
+    "allocate_for_inference",
+    "counted",
+    "ladder_exponent",
+    "named",
+    "plan",
+]
+
 NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", "muennighoff2023", "sardana2023")
 FLOPS_RULES = ("6nd", "6nd-nonemb")
 
