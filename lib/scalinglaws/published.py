@@ -27,7 +27,10 @@ from typing import Any
 
 import pandas as pd
 
+from scalinglaws.datasets import DatasetUnavailable, dataset
 from scalinglaws.files import DATA
+
+__all__ = ["TIERS", "DatasetUnavailable", "Published", "dataset", "row", "table", "value"]
 
 TIERS: Mapping[str, str] = MappingProxyType(
     {
