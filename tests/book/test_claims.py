@@ -265,6 +265,6 @@ def test_a_list_without_claims_says_so():
 
 def test_the_page_has_every_chapter_under_its_title():
     page = (ROOT / "claims.md").read_text(encoding="utf-8")
-    shown = re.findall(r'^## (\d+)\. (.+)\n(?:.*\n){4}book\.ledger\("(.+)"\)$', page, re.MULTILINE)
+    shown = re.findall(r'^## (\d+)\. (.+)\n(?:.*\n){4}book\.verdicts\("(.+)"\)$', page, re.MULTILINE)
     titles = {path.stem: re.search(r'"# (.+?)(?:\\n)?"', path.read_text(encoding="utf-8")) for path in CHAPTERS}
     assert shown == [(str(int(name[:2])), title and title[1], name) for name, title in titles.items()]
