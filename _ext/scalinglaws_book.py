@@ -7,6 +7,7 @@ from typing import Any
 import sphinx_thebe
 from docutils import nodes
 from execution import digest, execute_first
+from pages import link_codes, tell_panels
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -80,15 +81,18 @@ def name_list_items(
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect them to Sphinx, and put our two scripts on every page."""
+    """Connect them to Sphinx, and put our scripts on every page."""
     app.add_config_value("book_assets", "", "html")
     app.add_js_file("print.js")
     app.add_js_file("figures.js")
+    app.add_js_file("claims.js")
     app.connect("config-inited", watch_inputs)
     app.connect("config-inited", silence_thebe)
     app.connect("env-before-read-docs", execute_first)
     app.connect("doctree-resolved", require_alt_text)
     app.connect("doctree-resolved", leave_out_unknown)
     app.connect("html-page-context", name_list_items)
+    app.connect("html-page-context", link_codes)
+    app.connect("html-page-context", tell_panels)
     app.connect("build-finished", lighten_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,11 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scalinglaws.book.chapter import chapters, quote, setup, show, style, verdicts
+    from scalinglaws.book.chapter import chapters, published_rows, quote, setup, show, style, verdicts
     from scalinglaws.book.claims import Claim, Claims, number
     from scalinglaws.book.exercise import Exercise
 
-__all__ = ["Claim", "Claims", "Exercise", "chapters", "number", "quote", "setup", "show", "style", "verdicts"]
+__all__ = [
+    "Claim",
+    "Claims",
+    "Exercise",
+    "chapters",
+    "number",
+    "published_rows",
+    "quote",
+    "setup",
+    "show",
+    "style",
+    "verdicts",
+]
 
 _HOMES = {"Claim": "claims", "Claims": "claims", "number": "claims", "Exercise": "exercise"}
 

@@ -19,6 +19,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
+from scalinglaws import published
 from scalinglaws.book import claims, ledger
 from scalinglaws.book.claims import number
 from scalinglaws.files import CHECKOUT, PACKAGE
@@ -99,6 +100,18 @@ def verdicts(notebook: str) -> HTML:
     table = ledger.read()
     rows, label = table[table["notebook"] == notebook], f"Claims of chapter {int(notebook[:2])}"
     return HTML(claims.list_html(rows, f"chapters/{notebook}.html", label))
+
+
+def published_rows(letter: str) -> HTML:
+    """Return the published rows whose code begins with ``letter``, each with its anchor, for their page."""
+    rows = []
+    for row in published.table().query("id.str.startswith(@letter)").fillna("").to_dict("records"):
+        figures = " ".join(filter(None, (row["text"], row["unit"] if row["unit"] != "1" else "", row["uncertainty"])))
+        paper = re.sub(r"^([a-z]+)(\d{4}).*", lambda key: f"{key[1].title()} {key[2]}", row["paper"])
+        source = f"{paper}, {row['where']}; tier {row['tier']}" + (f"; {row['note']}" if row["note"] else "")
+        body = f"{escape(row['quantity'])}: {escape(figures)}<br><span class='source'>{escape(source)}</span>"
+        rows.append(f'<dt id="{row["id"]}">{row["id"]}</dt><dd>{body}</dd>')
+    return HTML(f'<dl class="published-rows">{"".join(rows)}</dl>')
 
 
 def _marks(table: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """Figures. Each function takes an ``ax`` and a table or a `Fit`, draws, and labels the axes with their units.
 
-Colors are the caller's cycle (``C0``, ``C1``) and, for an ordered quantity, viridis: both can be told apart by
+Colors are the caller's cycle (``C0``, ``C1``) and, for an ordered quantity, `shades`: both can be told apart by
 color-blind readers, and shape or dash says the same again. Nothing here opens a figure or changes a setting.
 """
 
@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
 
-__all__ = ["LABELS", "curves", "power_law", "residuals"]
+__all__ = ["LABELS", "curves", "power_law", "residuals", "shades"]
 
 LABELS = {
     "n_params": "parameters N, all",
@@ -115,6 +115,15 @@ def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
     ax.set_ylabel("ln loss − ln fit (%)")
 
 
+def shades(n: int) -> NDArray[np.float64]:
+    """Colors for n ordered lines, dark blue to orange, shape (n, 4): a contrast of 3 on white, and inverted on black.
+
+    >>> shades(5).shape
+    (5, 4)
+    """
+    return colormaps["plasma"](np.linspace(0, 0.64, n))
+
+
 def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str = "train_loss") -> None:
     """Draw learning curves in log-log, one line per value of ``by``, darker to lighter.
 
@@ -132,8 +141,7 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
     if missing:
         raise ValueError(f"no column {', '.join(missing)}; the table has {', '.join(table.columns)}")
     groups = list(table.groupby(by))
-    shades = colormaps["viridis"](np.linspace(0, 0.85, len(groups)))  # the light end does not show on white
-    for shade, (value, curve) in zip(shades, groups, strict=True):
+    for shade, (value, curve) in zip(shades(len(groups)), groups, strict=True):
         ordered = curve.sort_values(x)
         ax.plot(ordered[x], ordered[y], color=shade, label=f"{value:.3g}" if isinstance(value, float) else f"{value:,}")
     _log_axes(ax, x, y)

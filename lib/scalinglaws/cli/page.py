@@ -10,10 +10,11 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, style
+from matplotlib import style
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scalinglaws.book import figures
 from scalinglaws.cli.report import LEVEL, Report
 from scalinglaws.files import PACKAGE
 from scalinglaws.laws.frontier import Frontier
@@ -111,7 +112,7 @@ def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
     figure, ax = _axes()
     edges = np.unique(np.quantile(np.log(C), np.linspace(0, 1, 8)))
     slices = np.clip(np.searchsorted(edges, np.log(C), side="right") - 1, 0, max(len(edges) - 2, 0))
-    shades = colormaps["viridis"](np.linspace(0, 0.85, max(slices.max() + 1, 1)))
+    shades = figures.shades(max(slices.max() + 1, 1))
     drawn = _some(len(L))
     reach = np.geomspace(N.min(), N.max(), 200)
     for k in range(slices.max() + 1):

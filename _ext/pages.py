@@ -1,0 +1,75 @@
+"""What is done to the pages when their words stand: codes lead to their rows, and a phone learns where figures part."""
+
+import csv
+import html
+import itertools
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+PUBLISHED = "published"  # the page of published figures
+CODE = re.compile(r"\b[A-Z]\d\d\b")
+
+
+@cache
+def rows(root: Path) -> dict[str, str]:
+    """What each published row is about, by its code."""
+    with (root / "data" / "published" / "published.csv").open(encoding="utf-8", newline="") as file:
+        return {row["id"]: row["quantity"] for row in csv.DictReader(file)}
+
+
+def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Let each code of a published row, such as K41, lead to its row: in the text, in claims and in tables.
+
+    Left alone are code, headings, links that are there already, attributes, and the page of published figures itself.
+    """
+    if page == PUBLISHED or "body" not in context:
+        return
+    known, address = rows(Path(app.srcdir)), context["pathto"](PUBLISHED)
+
+    def linked(match: re.Match[str]) -> str:
+        code = match[0]
+        about = html.escape(known.get(code, ""), quote=True)
+        return f'<a class="published" href="{address}#{code}" title="{about}">{code}</a>' if code in known else code
+
+    parts, closed = re.split(r"(<[^>]*>)", context["body"]), []
+    for i, part in enumerate(parts):
+        tag = re.match(r"<(/?)(a|pre|h\d|script|style|svg|button|option)\b", part)
+        if tag and tag[1]:
+            closed = closed[:-1]
+        elif tag and not part.endswith("/>"):
+            closed.append(tag[2])
+        elif not closed and not part.startswith("<"):
+            parts[i] = CODE.sub(linked, part)
+    context["body"] = "".join(parts)
+
+
+def between_panels(svg: str) -> list[float]:
+    """Where a figure of matplotlib's can be cut into panels, as shares of its width; none if they do not lie in a row.
+
+    A cut is just right of a panel's frame: what labels the next one's axis stays with the next one.
+    """
+    width = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
+    frame = r'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="M ([\d.]+) ([\d.]+)\s+L ([\d.]+) [\d.]+'
+    boxes = sorted((float(x0), float(x1), float(y)) for x0, y, x1 in re.findall(frame, svg))
+    in_a_row = all(a[1] < b[0] and abs(a[2] - b[2]) < 1 for a, b in itertools.pairwise(boxes))
+    if not width or len(boxes) not in (2, 3) or not in_a_row:
+        return []
+    return [(right + 6) / float(width[1]) for _, right, _ in boxes[:-1]]
+
+
+def tell_panels(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Write the places where figures part into their images, for figures.js."""
+    sources = {name: path for path, (_, name) in app.env.images.items()}
+
+    def told(match: re.Match[str]) -> str:
+        path = Path(app.srcdir) / sources.get(match[1], "")
+        cuts = between_panels(path.read_text(encoding="utf-8")) if path.suffix == ".svg" and path.is_file() else []
+        return f'{match[0]} data-cuts="{" ".join(f"{cut:.4f}" for cut in cuts)}"' if cuts else match[0]
+
+    if "body" in context:
+        context["body"] = re.sub(r'<img (?=[^>]*?src="[^"]*_images/([^"]+)")', told, context["body"])

@@ -1,0 +1,64 @@
+"""What is done to finished pages: codes lead to their rows, and a phone learns where figures part."""
+
+import io
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import pytest
+from browsing import ROOT
+from pages import between_panels, link_codes
+
+
+def linked(body, page="chapters/01_power_laws"):
+    context = {"body": body, "pathto": lambda page: f"../{page}.html"}
+    link_codes(SimpleNamespace(srcdir=str(ROOT)), page, "", context, None)
+    return context["body"]
+
+
+def test_a_code_in_the_text_leads_to_its_row():
+    found = linked("<p>See <code>K01</code> and (C14 to C16).</p>")
+    assert found.count("<a ") == 3
+    assert 'href="../published.html#K01" title="L(N) exponent (converged, ample data)"' in found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<pre>value('K01')</pre>",
+        '<a href="#x">K01</a>',
+        "<h2><span>K01</span></h2>",
+        '<img alt="the law K01"/>',
+        "<p>Z99, K1 and K011</p>",
+        "<script>K01</script>",
+    ],
+)
+def test_elsewhere_a_code_is_left_alone(body):
+    assert linked(body) == body
+
+
+def test_after_what_is_left_alone_codes_are_linked_again():
+    assert linked("<pre><span>K01</span></pre><p>K01<br/>K02</p>").count("<a ") == 2
+
+
+def test_the_page_of_published_figures_does_not_lead_to_itself():
+    assert linked("<p>K01</p>", "published") == "<p>K01</p>"
+
+
+def svg(rows, columns, **options):
+    figure, _ = plt.subplots(rows, columns, layout="constrained", **options)
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    plt.close(figure)
+    return file.getvalue()
+
+
+def test_two_panels_part_between_their_frames():
+    (cut,) = between_panels(svg(1, 2, width_ratios=(3, 1)))
+    assert 0.6 < cut < 0.8
+    first, second = between_panels(svg(1, 3))
+    assert first < 0.5 < second
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (2, 2), (1, 4)])
+def test_other_figures_stay_whole(rows, columns):
+    assert between_panels(svg(rows, columns)) == []
