@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from wcag import contrast, luminance
 
 from scalinglaws.book import figures
 from scalinglaws.laws import chinchilla, power, power_floor
@@ -45,7 +46,7 @@ def draw_curves(ax):
 DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves}
 
 
-@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS"}))
+@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades"}))
 def test_every_figure_labels_its_axes_and_changes_no_setting(name):
     before, ax = dict(mpl.rcParams), axes()
     DRAW[name](ax)
@@ -138,3 +139,11 @@ def test_curves_run_left_to_right_from_small_to_large():
     assert ax.get_legend().get_title().get_text() == "parameters N, without embeddings"
     with pytest.raises(ValueError, match="no column loss; the table has n_params_nonemb, tokens"):
         figures.curves(axes(), readings, by="n_params_nonemb", y="loss")
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+def test_ordered_lines_show_on_white_and_inverted_on_black(n):
+    colors = figures.shades(n)[:, :3]
+    white, black = luminance(np.ones(3)), luminance(np.array([0x14, 0x17, 0x1B]) / 255)
+    assert min(contrast(white, luminance(color)) for color in colors) >= 3
+    assert min(contrast(black, luminance(1 - color)) for color in colors) >= 3
