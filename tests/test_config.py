@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
+from scalinglaws.files import NewerSchema
 
 MODEL = {"n_layer": 2, "d_model": 32, "n_head": 2, "d_ff": 128, "vocab_size": 128, "seq_len": 64}
 LSTM = {"family": "lstm", "n_head": 1, "position": "none", "parametrization": "standard"}
@@ -86,6 +87,16 @@ def test_unknown_and_missing_keys_are_named():
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="tokens=-1"):
         from_json(json.dumps(TRAIN | {"tokens": -1}), TrainConfig)
+
+
+def test_a_spec_says_its_schema_and_needs_not_to():
+    body = json.loads(to_json(spec()))
+    assert body.pop("schema") == 1
+    assert from_json(json.dumps(body), RunSpec) == from_json(json.dumps(body | {"schema": 1}), RunSpec) == spec()
+    with pytest.raises(NewerSchema, match=r"RunSpec: schema=2, .* install a newer one"):
+        from_json(json.dumps(body | {"schema": 2}), RunSpec)
+    with pytest.raises(ValueError, match=r"RunSpec: schema=True: give a whole number"):
+        from_json(json.dumps(body | {"schema": True}), RunSpec)
 
 
 @settings(derandomize=True, max_examples=50)

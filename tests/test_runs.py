@@ -133,8 +133,10 @@ def edited(**changes):
         (edited(loss=[1]), "list"),
         (lambda text: text[:100], "Expecting|Unterminated"),
         (lambda text: "", "Expecting"),
-        (lambda text: "[1, 2]", "no such field"),
-        (lambda text: "7", "not iterable"),
+        (edited(schema=0), "schema=0: give a whole number"),
+        (edited(schema="new"), "schema='new': give a whole number"),
+        (lambda text: "[1, 2]", "list where the fields of a run"),
+        (lambda text: "7", "int where the fields of a run"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_fault_in_one_line(store, edit, words):
@@ -146,6 +148,24 @@ def test_a_damaged_file_is_named_with_its_fault_in_one_line(store, edit, words):
     assert "\n" not in message
     assert str(path) in message
     assert message.endswith("delete it and train that run again")
+
+
+def test_a_file_of_a_newer_version_is_not_to_be_deleted(store):
+    path = store.write(RUN)
+    path.write_text(edited(schema=runs.SCHEMA + 1)(path.read_text()))
+    with pytest.raises(files.NewerSchema, match=r"schema=2, .* reads up to 1: install a newer") as caught:
+        store.all()
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "delete" not in str(caught.value)
+
+
+def test_files_of_before_the_schema_had_a_number_are_read(store):
+    path = store.write(RUN)
+    body = json.loads(path.read_text())
+    assert body.pop("schema") == runs.SCHEMA
+    assert "schema" not in body["spec"]  # the run's own number stands for all of it
+    path.write_text(json.dumps(body))
+    assert same(store.read(SPEC), RUN)
 
 
 def damaged(data: bytes, kind: str, rng: np.random.Generator) -> bytes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, TypeVar, get_args
 
+SCHEMA = 1  # of a config's JSON; raise when what it says changes
 Parametrization = Literal["standard", "mup"]
 Family = Literal["transformer", "lstm"]
 Position = Literal["rope", "learned", "none"]
@@ -212,24 +213,42 @@ for _cls in (ModelConfig, DataConfig, TrainConfig, RunSpec):
 
 
 def to_json(config: Config, *, indent: int | None = None) -> str:
-    """JSON text of a config with every field written out."""
-    return json.dumps(dataclasses.asdict(config), indent=indent)
+    """JSON text of a config with every field written out, and the number of the schema.
+
+    >>> to_json(DataConfig(corpus="markov"))[:50]
+    '{"schema": 1, "corpus": "markov", "path": null, "v'
+    """
+    return json.dumps({"schema": SCHEMA} | dataclasses.asdict(config), indent=indent)
 
 
 def from_json(text: str, cls: type[Config]) -> Config:
-    """Read a config from JSON text.
+    """Read a config from JSON text of `to_json`; the number of the schema may be left out.
 
     Raises
     ------
     ValueError
-        One line that names each field at fault: unknown, missing, of the wrong type, or out of range.
+        One line that names each field at fault: unknown, missing, of the wrong type, or out of range; or a schema that
+        is newer than this version.
+
+    >>> from_json('{"corpus": "wikipedia"}', DataConfig)
+    Traceback (most recent call last):
+        ...
+    ValueError: DataConfig: corpus: Input should be 'pystack', 'markov' or 'files'
     """
     from pydantic import ValidationError
 
+    from scalinglaws.files import unversioned
+
     try:
-        return _reader(cls).validate_json(text)
+        body = json.loads(text)
+        body = unversioned(body, SCHEMA) if isinstance(body, dict) else body
+        return _reader(cls).validate_json(json.dumps(body))
     except ValidationError as error:
         raise ValueError(f"{cls.__name__}: " + "; ".join(map(_in_words, error.errors()))) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{cls.__name__}: the text: Invalid JSON: {error}") from None
+    except ValueError as error:
+        raise type(error)(f"{cls.__name__}: {error}") from None
 
 
 @cache

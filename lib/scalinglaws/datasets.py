@@ -13,7 +13,7 @@ from types import MappingProxyType
 import pandas as pd
 import pooch
 
-from scalinglaws.files import DATA
+from scalinglaws.files import DATA, cache_folder
 
 
 class DatasetUnavailable(OSError):
@@ -88,13 +88,12 @@ def _content(found: Dataset, file: str, digest: str) -> bytes:
 
 def _download(found: Dataset, file: str, digest: str) -> Path:
     """A file in the cache, after downloading it if need be."""
-    cache = Path(os.environ.get("SCALINGLAWS_CACHE") or pooch.os_cache("scalinglaws")) / "datasets"
     log = pooch.get_logger()
     level = log.level
     log.setLevel("ERROR")  # a book's build takes any word on stderr for an error
     try:
         url = f"{found.address}/{found.files.get(file, Path(file).name)}"
-        return Path(pooch.retrieve(url, known_hash=f"sha256:{digest}", fname=file, path=cache))
+        return Path(pooch.retrieve(url, known_hash=f"sha256:{digest}", fname=file, path=cache_folder("datasets")))
     except OSError as error:
         raise DatasetUnavailable(
             f"{found.name}: {file} is not on this machine and was not downloaded ({type(error).__name__}): with"

@@ -12,9 +12,10 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pooch
@@ -27,10 +28,58 @@ CORPUS_FORMAT = "corpus-1"  # raise when a rule that turns text into tokens chan
 DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin, and how long it may be somebody's
 
 
-def dumps(values: dict, *, indent: int | None = None) -> str:
-    """JSON text of a run's or a row's values; null for numbers that are not finite, which JSON does not have."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    return json.dumps(finite, indent=indent, allow_nan=False)
+def plain(value: Any) -> Any:
+    """A nested value in JSON's own types: numpy's become Python's, what is not finite becomes None.
+
+    Parameters
+    ----------
+    value
+        Mappings, lists, tuples, arrays of any shape, numpy scalars, numbers, text, None.
+
+    >>> plain({"loss": np.array([1.5, np.inf]), "runs": np.int64(2)})
+    {'loss': [1.5, None], 'runs': 2}
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """JSON text of a nested value, numbers in full precision; null for what is not finite, which JSON does not have.
+
+    >>> dumps({"loss": float("nan"), "sizes": (1, 2)})
+    '{"loss": null, "sizes": [1, 2]}'
+    """
+    return json.dumps(plain(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
+
+
+class NewerSchema(ValueError):
+    """A file was written by a newer version than this one."""
+
+
+def unversioned(record: dict, known: int = 1) -> dict:
+    """A record that was read from JSON, without its ``schema`` number; where there is none it is 1.
+
+    Raises
+    ------
+    NewerSchema
+        When the number is above ``known``, the last that this version reads.
+    ValueError
+        When it is no whole number.
+
+    >>> unversioned({"schema": 1, "loss": 2.0})
+    {'loss': 2.0}
+    """
+    schema = record.get("schema", 1)
+    if type(schema) is not int or schema < 1:
+        raise ValueError(f"schema={schema!r}: give a whole number from 1 to {known}, or leave it out")
+    if schema > known:
+        raise NewerSchema(f"schema={schema}, and this version of scalinglaws reads up to {known}: install a newer one")
+    return {key: value for key, value in record.items() if key != "schema"}
 
 
 def now() -> str:
@@ -66,6 +115,21 @@ def atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if tmp is not None:
             tmp.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, save: Callable[[BinaryIO], object]) -> None:
+    """Let ``save(file)`` fill a file opened for bytes, in one piece or not at all; errors as in `atomically`."""
+
+    def fill(draft: Path) -> None:
+        with draft.open("wb") as file:
+            save(file)
+
+    atomically(path, fill)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, in one piece or not at all; errors as in `atomically`."""
+    atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def _clear_drafts(folder: Path) -> None:
@@ -107,9 +171,12 @@ def digest_of(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def cache_folder() -> Path:
-    """Folder of encoded corpora: ``$SCALINGLAWS_CACHE``, else the operating system's cache for this user."""
-    return Path(os.environ.get("SCALINGLAWS_CACHE") or pooch.os_cache("scalinglaws")) / CORPUS_FORMAT
+def cache_folder(part: str = CORPUS_FORMAT) -> Path:
+    """Folder of encoded corpora or another part of the cache.
+
+    It lies in ``$SCALINGLAWS_CACHE``, else in the operating system's cache for this user.
+    """
+    return Path(os.environ.get("SCALINGLAWS_CACHE") or pooch.os_cache("scalinglaws")) / part
 
 
 def cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +187,3 @@ def cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.n
     for path, tokens in zip((train, val), build(), strict=True):
         write_whole(path, functools.partial(np.save, arr=tokens))
     return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
-
-
-def write_whole(path: Path, save: Callable) -> None:
-    """Let ``save`` fill a file, in one piece or not at all."""
-
-    def fill(draft: Path) -> None:
-        with draft.open("wb") as file:
-            save(file)
-
-    atomically(path, fill)

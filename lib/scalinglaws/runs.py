@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from scalinglaws import counting
-from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json, to_json
-from scalinglaws.files import CHECKOUT, atomically, dumps, loadz, savez
+from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, from_json
+from scalinglaws.files import CHECKOUT, NewerSchema, atomically, dumps, loadz, savez, unversioned, write_text
 
+SCHEMA = 1  # of a stored run's JSON; raise when what it says changes
 Status = Literal["ok", "diverged", "failed"]
 
 # Column -> unit or meaning. Config fields follow these, under their own names.
@@ -227,8 +228,7 @@ class RunStore:
         if run.curve:
             atomically(path.with_suffix(".npz"), lambda tmp: savez(tmp, run.curve))
         body = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in ("spec", "curve")}
-        text = dumps({"spec": json.loads(to_json(run.spec))} | body, indent=1)
-        atomically(path, lambda tmp: tmp.write_text(text))
+        write_text(path, dumps({"schema": SCHEMA, "spec": dataclasses.asdict(run.spec)} | body, indent=1))
         return path
 
     def read(self, name: RunSpec | str) -> Run:
@@ -237,7 +237,7 @@ class RunStore:
         Raises
         ------
         ValueError
-            When there is none, or its file is damaged or was written by another version.
+            When there is none, or its file is damaged or of a newer schema than `SCHEMA`.
         """
         path = self._path(name.hash if isinstance(name, RunSpec) else name)
         try:
@@ -245,6 +245,8 @@ class RunStore:
             run = _from_body(json.loads(path.read_text()), loadz(curve_path) if curve_path.exists() else {})
         except FileNotFoundError:
             raise ValueError(f"no run {path.stem} in {self.folder}: train it first") from None
+        except NewerSchema as error:
+            raise NewerSchema(f"{path}: {error}") from None
         except (ValueError, TypeError) as error:
             raise ValueError(f"cannot read {path} ({error}): delete it and train that run again") from error
         if run.spec.hash != path.stem:
@@ -265,6 +267,9 @@ class RunStore:
 
 def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
     """The run in the JSON of a stored file."""
+    if not isinstance(body, dict):
+        raise ValueError(f"{type(body).__name__} where the fields of a run are needed")
+    body = unversioned(body, SCHEMA)
     known = {f.name for f in dataclasses.fields(Run)} - {"curve"}
     for what, names in (("no such field", set(body) - known), ("missing", known - set(body))):
         if names:

@@ -196,7 +196,7 @@ def test_killed_while_writing_leaves_nothing(cache):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        files._write(cache / "tokens.npy", save)
+        files.write_whole(cache / "tokens.npy", save)
     assert list(cache.iterdir()) == []
 
 
@@ -205,10 +205,10 @@ def test_writers_at_once_do_not_share_a_draft(cache):
 
     def save(file):
         file.write(b"first, ")
-        files._write(path, lambda other: other.write(b"second"))
+        files.write_whole(path, lambda other: other.write(b"second"))
         file.write(b"and last")
 
-    files._write(path, save)
+    files.write_whole(path, save)
     assert path.read_bytes() == b"first, and last"
     assert list(cache.iterdir()) == [path]
 

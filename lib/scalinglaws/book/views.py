@@ -5,7 +5,6 @@ Python ships parameters and measured points as traits; on a page the same module
 model, and keeps its state in the address.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from scalinglaws.files import PACKAGE
+from scalinglaws.files import PACKAGE, dumps, plain
 from scalinglaws.laws import plan
 
 __all__ = [
@@ -100,23 +99,13 @@ function standIn(values) {
 
 def _json(state: Mapping[str, Any]) -> str:
     """JSON that may stand inside of a script; null for what is not finite."""
-    return json.dumps(_plain(state), allow_nan=False, sort_keys=True).replace("<", "\\u003c")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+    return dumps(state, sort_keys=True).replace("<", "\\u003c")
 
 
 def _laws(extra: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:
     """Constants of the published laws and of others: {name: {label, E, A, B, alpha, beta}}."""
     known = {name: {"label": label} | plan.named(name)[1] for name, label in LAWS.items()}
-    return _plain(known | {name: dict(law) for name, law in (extra or {}).items()})
+    return plain(known | {name: dict(law) for name, law in (extra or {}).items()})
 
 
 class PowerLaw(View):
@@ -140,8 +129,8 @@ class PowerLaw(View):
 
     def __init__(self, points: Sequence[tuple[float, float]] = (), *, label: str = "x", **start: float):
         sizes = [x for x, _ in points] or [1e3, 1e9]
-        data = {"points": _plain(list(points)), "low": min(sizes) / 2, "high": max(sizes) * 20, "x": label}
-        super().__init__(data=_plain(data), **({"x": float(np.sqrt(min(sizes) * max(sizes)))} | start))
+        data = {"points": plain(list(points)), "low": min(sizes) / 2, "high": max(sizes) * 20, "x": label}
+        super().__init__(data=plain(data), **({"x": float(np.sqrt(min(sizes) * max(sizes)))} | start))
 
 
 class Plane(View):
@@ -175,7 +164,7 @@ class BatchTradeoff(View):
         self, fits: Mapping[str, tuple[str, float, float]], *, low: float = 128, high: float = 16_384, **start
     ):
         named = {name: {"label": label, "S_min": S, "T_min": T} for name, (label, S, T) in fits.items()}
-        data = _plain({"fits": named, "low": float(low), "high": float(high)})
+        data = plain({"fits": named, "low": float(low), "high": float(high)})
         super().__init__(data=data, **({"fit": next(iter(named))} | start))
 
 
@@ -198,7 +187,7 @@ class Valleys(View):
         for key, loss in mean.items():
             rules, width, lr = key if isinstance(key, tuple) else (key,) * 3
             data[str(rules)].setdefault(str(width), []).append([lr, loss])
-        super().__init__(data=_plain(data), **start)
+        super().__init__(data=plain(data), **start)
 
 
 class Parabola(View):
@@ -292,7 +281,7 @@ class Replay(View):
                 "flops": row["flops"],
                 "loss": row["loss"],
             }
-        super().__init__(data={"runs": _plain(found)}, **({"run": next(iter(found))} | start))
+        super().__init__(data={"runs": plain(found)}, **({"run": next(iter(found))} | start))
 
 
 class _Trainable(ipywidgets.VBox):
@@ -324,7 +313,7 @@ def trainable(view: PowerLaw, train: Callable[[], tuple[float, float]], *, label
         button.disabled, said.value = True, "training ..."
         try:
             x, loss = train()
-            view.data = view.data | {"points": [*view.data["points"], _plain([x, loss])]}
+            view.data = view.data | {"points": [*view.data["points"], plain([x, loss])]}
             said.value = f"x = {x:,.4g}: loss {loss:.4f}"
         except Exception as error:  # noqa: BLE001 - shown to the reader, who has no other place to see it
             said.value = escape(str(error))

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from scalinglaws.cli.plan import FITTED
-from scalinglaws.cli.words import amount, count, json_text, say
+from scalinglaws.cli.words import amount, count, say
 
 
 def add(commands) -> None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     _refuse_idle_options(args)
     from scalinglaws import tables
     from scalinglaws.cli import report
-    from scalinglaws.files import atomically
+    from scalinglaws.files import dumps, write_text
     from scalinglaws.laws import LAWS
 
     law = FITTED[args.law]
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
         if args.report:
             from scalinglaws.cli.page import html
 
-            atomically(args.report, lambda tmp: tmp.write_text(html(made), encoding="utf-8"))
+            write_text(args.report, html(made))
             say(f"wrote {args.report}")
     finally:  # a disk that is full costs the page, not the numbers
-        print(json_text(made.record()) if args.json else made.text())
+        print(dumps(made.record()) if args.json else made.text())
     return 0 if made.usable else 1
 
 

@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from scalinglaws.cli.words import amount, json_text, say
+from scalinglaws.cli.words import amount, say
 
 # Laws of a loss that `fit` offers, with the name in `laws.LAWS`; here so that --help need not load them.
 FITTED = {"kaplan": "kaplan_joint"} | {
@@ -37,6 +37,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the optimum of a law for a budget."""
+    from scalinglaws.files import dumps
     from scalinglaws.laws import plan
 
     source, record = _law(args.law)
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         more |= {"inference_tokens": args.inference_tokens}
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
     record |= {"law": args.law, "flops": args.flops} | more
-    print(json_text(record) if args.json else _plan_text(record))
+    print(dumps(record) if args.json else _plan_text(record))
     return 0
 
 

@@ -32,20 +32,6 @@ def runtime_of(args: argparse.Namespace) -> "Runtime":
     return Runtime(device=args.device, precision=args.precision, compile=args.compile)
 
 
-def json_text(record: dict) -> str:
-    """JSON text in full precision; null for what is not finite."""
-    import json
-
-    def finite(value):
-        if isinstance(value, dict):
-            return {key: finite(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [finite(inner) for inner in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(finite(record), allow_nan=False)
-
-
 def count(text: str) -> int:
     """A whole number, zero or more."""
     if not text.isdecimal():

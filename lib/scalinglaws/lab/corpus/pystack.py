@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from tqdm import tqdm
 
-from scalinglaws.files import DATA, cache_folder, digest_of, write_whole
+from scalinglaws.files import DATA, cache_folder, digest_of, dumps, write_text
 from scalinglaws.lab.corpus.base import Corpus, reported, split_by_hash, text_corpus
 from scalinglaws.lab.corpus.codecs import codec_of
 
@@ -44,7 +44,7 @@ def pystack(vocab: str = "ascii", *, manifest: Path = MANIFEST) -> Corpus:
         found = json.loads(note.read_text())
     except (OSError, ValueError):  # absent or damaged
         found = inventory(names)
-        write_whole(note, lambda file: file.write(json.dumps(found).encode()))
+        write_text(note, dumps(found))
     if not found["files"]:
         raise ValueError(f"corpus='pystack': none of {', '.join(names)} is installed; pip install -r requirements.txt")
     return reported(

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import entr
 
-from scalinglaws.files import digest_of, write_whole
+from scalinglaws.files import digest_of, write_text
 from scalinglaws.lab.corpus.base import Corpus, split_by_hash, text_corpus
 from scalinglaws.lab.corpus.codecs import END_OF_FILE, SEPARATOR, Bytes, codec_of
 
@@ -117,7 +117,7 @@ def train_bpe(corpus: Corpus, vocab_size: int, path: Path, *, n_tokens: int = 2*
     )
     documents = corpus.decode(corpus.train[:n_tokens]).split(SEPARATOR)
     tokenizer.train_from_iterator(documents, trainer)
-    write_whole(path, lambda file: file.write(tokenizer.to_str().encode()))
+    write_text(path, tokenizer.to_str())
 
 
 def ngram_entropy(tokens: np.ndarray, order: int, vocab_size: int) -> float:
