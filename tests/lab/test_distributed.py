@@ -67,10 +67,14 @@ def test_the_shares_of_a_batch_are_the_batch(monkeypatch):
 
 
 def test_what_cannot_be_shared_is_refused(monkeypatch):
-    monkeypatch.setattr(train, "ranks", lambda: (0, 3))
+    def be(rank, of):
+        for module in (train, runtime):
+            monkeypatch.setattr(module, "ranks", lambda: (rank, of))
+
+    be(0, 3)
     with pytest.raises(ValueError, match="batch_tokens=64 are 4 sequences, no multiple of 3 processes"):
         train.Loop(SPEC, CORPUS, Runtime())
-    monkeypatch.setattr(train, "ranks", lambda: (0, 2))
+    be(0, 2)
     with pytest.raises(ValueError, match="compile=True with several processes"):
         train.Loop(SPEC, CORPUS, Runtime(compile=True))
     long = replace(SPEC, train=replace(SPEC.train, tokens=64 * 10**9, eval_at=()))

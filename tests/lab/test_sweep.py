@@ -20,6 +20,7 @@ import torch
 
 from scalinglaws import counting, files, runs
 from scalinglaws.cli import main
+from scalinglaws.cli.main import _parser
 from scalinglaws.config import DataConfig
 from scalinglaws.lab import engines, ensemble, grids, sweep, train
 from scalinglaws.lab.runtime import Runtime
@@ -374,7 +375,7 @@ def stored(folder="store") -> int:
 HOLD = """
 import sys
 from pathlib import Path
-from scalinglaws import sweep
+from scalinglaws.lab import sweep
 claims = sweep._Claims(Path("store"))
 assert claims.take(sweep.load("mine.py")[:2])
 print("held", flush=True)
@@ -444,7 +445,8 @@ KILLED = """
 import os, random, signal, time
 from pathlib import Path
 import torch
-from scalinglaws import cli, ensemble, sweep, train  # once; each child has them when it is forked
+from scalinglaws import cli
+from scalinglaws.lab import ensemble, sweep, train  # once; each child has them when it is forked
 
 torch.set_num_threads(1)
 
@@ -685,7 +687,7 @@ def test_the_lines_of_the_readme_are_understood():
     assert len(calls) == 5
     for call in calls:
         words = re.sub(r"\$\w+", "3", call).split()
-        args = main._parser().parse_args(words)
+        args = _parser().parse_args(words)
         assert sweep.load(args.name)
         assert args.part in (None, (3, 16))
 

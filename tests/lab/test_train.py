@@ -390,7 +390,7 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_train as t
-from scalinglaws import train
+from scalinglaws.lab import train
 spec = t.changed(tokens=128_000)
 train.train(spec, t.CORPUS, checkpoint={path!r}, checkpoint_seconds=0)
 """

@@ -24,15 +24,13 @@ from typing import TYPE_CHECKING, Any
 from scalinglaws import counting
 from scalinglaws.config import RunSpec, by_trunk
 from scalinglaws.files import CHECKOUT
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.engines import Here, Processes, failed_run, in_words, train_job, wait_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scalinglaws.lab.runtime import Runtime
     from scalinglaws.runs import Run, RunStore
-
-from scalinglaws.lab.engines import Here, Processes, failed_run, in_words, train_job, wait_for
 
 SWEEPS = CHECKOUT / "sweeps"  # of the checkout
 FLOPS_PER_SECOND = 5e10  # of one core on small models, eager: what a plan reckons with before anything is measured
