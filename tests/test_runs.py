@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from truths import strict_json
 
 from scalinglaws import counting, files, runs
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig
@@ -76,13 +77,9 @@ def test_a_run_that_is_written_again_replaces_the_first(store):
     assert [run.seconds for run in store.all()] == [5.0]
 
 
-def refuse(constant):
-    raise AssertionError(f"{constant} is not JSON")
-
-
 def test_what_is_not_finite_is_null_in_the_file(store):
     text = store.write(DIVERGED).read_text()
-    body = json.loads(text, parse_constant=refuse)
+    body = strict_json(text)
     assert [body[key] for key in NAN] == [None] * 3
     assert same(store.read(SPEC), replace(DIVERGED, train_loss=math.nan))  # all that is left of infinity
 
@@ -373,6 +370,7 @@ def test_a_row_has_every_column_and_its_own_numbers():
     assert (row["n_params"], row["n_params_nonemb"]) == (n.n_params, n.n_params_nonemb)
     assert row["flops"] == counting.flops(SPEC.model, 51_200)
     assert row["flops_6nd"] == 6 * n.n_params_nonemb * 51_200
+    assert row["tokens_per_param"] == 51_200 / n.n_params_nonemb
     assert row["tokens_per_second"] == 25_600
     assert row["fingerprint"] == "1234567890123456"  # of the corpus that was read, not the one that the spec expects
     assert row["eval_at"] == "[512, 1024]"

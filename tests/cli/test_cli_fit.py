@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from truths import GOPHER_FLOPS, REPLICATED, REPLICATED_OBJECTIVE, TRUTH, at_gophers_budget, strict_json
 
 from scalinglaws import laws, tables
 from scalinglaws.cli import main, report
@@ -20,7 +21,6 @@ from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import fit
 
 ROOT = Path(__file__).parents[2]
-TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
 A = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
 
 
@@ -60,13 +60,9 @@ def out(capsys, *argv: str, code: int = 0) -> tuple[str, list[str]]:
     return text, [line.removeprefix("scalinglaws: ") for line in lines]
 
 
-def refuse(constant):
-    raise AssertionError(f"{constant} is not JSON")
-
-
 def result(capsys, *argv: str, code: int = 0) -> dict:
     """The JSON that a command prints."""
-    return json.loads(out(capsys, *argv, "--json", code=code)[0], parse_constant=refuse)
+    return strict_json(out(capsys, *argv, "--json", code=code)[0])
 
 
 def says(capsys, *argv: str) -> str:
@@ -113,9 +109,8 @@ def test_the_paper_is_replicated(capsys):
         pytest.skip("SCALINGLAWS_DATASETS is not set: point it to a folder with epoch-chinchilla.csv")
     path = str(Path(folder, "epoch-chinchilla.csv"))
     got = result(capsys, "fit", path, "--drop-highest", "5", "--delta", "1e-3", "--bootstrap", "0")
-    assert got["objective"] == pytest.approx(1.0182740178e-3, rel=1e-9)
-    expected = {"E": 1.8172181, "A": 477.8259, "B": 2143.417, "alpha": 0.3473105, "beta": 0.3671724}
-    assert got["theta"] == pytest.approx(expected, rel=1e-5)
+    assert got["objective"] == pytest.approx(REPLICATED_OBJECTIVE, rel=1e-9)
+    assert got["theta"] == pytest.approx(REPLICATED, rel=1e-5)
     assert got["a"] == pytest.approx(0.51390, abs=5e-6)
     assert (got["n_points"], got["intervals"]) == (240, None)
     everything = result(capsys, "fit", path, "--delta", "1e-3", "--bootstrap", "0")
@@ -516,15 +511,12 @@ def test_a_wrong_option_is_one_line(capsys, flags, words):
 # Plan.
 
 
-@pytest.mark.parametrize(
-    ("name", "N", "tolerance"),
-    [("hoffmann2022", 40.4e9, 2e-3), ("hoffmann2022-rounded", 32.2e9, 2e-3), ("besiroglu2024", 72.2e9, 2e-3)],
-)
-def test_three_sets_of_constants_plan_three_models(capsys, name, N, tolerance):
-    """Gopher's budget; published rows C21 to C24 and E13, to the digits printed."""
-    got = result(capsys, "plan", "--flops", "5.76e23", "--law", name)
-    assert got["N"] == pytest.approx(N, rel=tolerance)
-    assert 6 * got["N"] * got["D"] == pytest.approx(5.76e23, rel=1e-12)
+@at_gophers_budget
+def test_three_sets_of_constants_plan_three_models(capsys, name, theta, N, D):
+    got = result(capsys, "plan", "--flops", str(GOPHER_FLOPS), "--law", name)
+    assert got["N"] == pytest.approx(N, rel=2e-3)
+    assert got["D"] == pytest.approx(D, rel=5e-3)
+    assert 6 * got["N"] * got["D"] == pytest.approx(GOPHER_FLOPS, rel=1e-12)
     assert got["tokens_per_param"] == pytest.approx(got["D"] / got["N"], rel=1e-12)
     law, theta = planning.named(name)
     assert got["loss"] == pytest.approx(float(law.value(theta, got["N"], got["D"])), rel=1e-12)
@@ -532,7 +524,7 @@ def test_three_sets_of_constants_plan_three_models(capsys, name, N, tolerance):
 
 def test_kaplan_plans_larger_models(capsys):
     kaplan, hoffmann = (
-        result(capsys, "plan", "--flops", "5.76e23", "--law", n) for n in ("kaplan2020", "hoffmann2022")
+        result(capsys, "plan", "--flops", str(GOPHER_FLOPS), "--law", n) for n in ("kaplan2020", "hoffmann2022")
     )
     assert kaplan["N"] > 5 * hoffmann["N"]
     assert kaplan["tokens_per_param"] < 2 < 20 < hoffmann["tokens_per_param"]

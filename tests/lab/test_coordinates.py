@@ -5,8 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from test_model import filled, some_tokens
-from test_train import CORPUS, SPEC, changed
+from truths import CORPUS, SPEC, changed, filled, some_tokens
 
 from scalinglaws.lab import coordinates, model
 from scalinglaws.lab.corpus import Corpus, MarkovSource

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from truths import letters
 
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, to_json
 from scalinglaws.lab import runtime, train
@@ -28,8 +29,7 @@ def test_torchrun_gives_the_run_of_one_process(tmp_path, monkeypatch):
     """Two processes, gloo: the command of the README. Only one of them stores the run and says so."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path / "cache"))
-    letters = np.random.default_rng(0).choice(list("abcde \n"), size=40_000, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
-    Path("text.txt").write_text("".join(letters))
+    Path("text.txt").write_text(letters())
     Path("spec.json").write_text(to_json(SPEC))
     command = [*TORCHRUN, "--nproc-per-node", "2", Path(sys.executable).with_name("scalinglaws"), "train", "spec.json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from truths import filled, some_tokens
 
 from scalinglaws.config import ModelConfig
 from scalinglaws.lab import model
@@ -22,13 +23,6 @@ VARIANTS = {
 each_variant = pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
 
 
-def filled(config: ModelConfig, seed: int = 0) -> torch.Tensor:
-    """Weights with every entry away from zero, the head too."""
-    generator = torch.Generator().manual_seed(seed)
-    theta = model.init(config, seed)
-    return theta + 0.1 * torch.randn(theta.shape, generator=generator)
-
-
 def logits_of(theta: torch.Tensor, tokens: torch.Tensor, config: ModelConfig, **how) -> torch.Tensor:
     """Logits with the axes of tokens, then V."""
     flat = model.forward(theta, tokens, config, model.tables(config), **how)
@@ -37,11 +31,6 @@ def logits_of(theta: torch.Tensor, tokens: torch.Tensor, config: ModelConfig, **
 
 def loss_of(theta: torch.Tensor, tokens: torch.Tensor, targets: torch.Tensor, config: ModelConfig) -> torch.Tensor:
     return model.loss(theta, tokens, targets, config, model.tables(config))
-
-
-def some_tokens(config: ModelConfig, sequences: int = 3, seed: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(config.vocab_size, (sequences, config.seq_len), generator=generator)
 
 
 @each_variant

@@ -10,11 +10,10 @@ import torch
 from scalinglaws.config import ModelConfig, RunSpec, TrainConfig
 from scalinglaws.lab import model, mup, train
 from scalinglaws.lab.corpus import Corpus
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.runtime import CPU
 
 BASE = ModelConfig(n_layer=1, d_model=32, n_head=2, d_ff=128, vocab_size=64, seq_len=16)
 WIDE = replace(BASE, d_model=128, n_head=8, d_ff=512)  # r = 4, heads of 16
-PLAIN = Runtime(device="cpu", precision="fp32", compile=False)
 
 
 def test_hidden_matrices_lose_learning_rate_with_width():
@@ -156,7 +155,7 @@ def test_the_trainer_computes_that_function_too():
                           eval_tokens=64),
     )  # fmt: skip
     text = np.random.default_rng(0).integers(16, size=2000).astype(np.uint8)
-    loop = train.Loop(spec, Corpus(name="noise", vocab_size=16, train=text, val=text, fingerprint="noise"), PLAIN)
+    loop = train.Loop(spec, Corpus(name="noise", vocab_size=16, train=text, val=text, fingerprint="noise"), CPU)
     state, form = loop.start(), mup.FORMS["table 3"]
     theta = model.init(config, spec.train.seed)  # of the hidden matrices by fan_in, as in every form
     at = replace(model.tables(config), output_scale=1.0)

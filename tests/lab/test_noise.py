@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_train import CORPUS, SPEC, changed
+from truths import CORPUS, SPEC, assert_is_the_scatter, changed
 
 from scalinglaws.lab import model, noise, train
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.runtime import CPU
 
-PLAIN = Runtime(device="cpu", precision="fp32", compile=False)
 MEAN = np.array([0.5, -0.3, 0.2, 0.0, 0.1, 0.0])
 DEVIATION = np.array([1.0, 2.0, 0.5, 1.5, 0.2, 3.0])  # of one token's gradient, entry by entry
 GRAD_SQ, TRACE = float(MEAN @ MEAN), float((DEVIATION**2).sum())
@@ -64,6 +63,28 @@ def test_the_standard_error_is_the_scatter_of_repeats(method):
     assert np.mean([one.noise_scale_se for one in found]) == pytest.approx(scatter, rel=0.15)
 
 
+@pytest.mark.parametrize("n", [2, 5])
+def test_the_jackknife_of_a_mean_is_its_standard_error(n):
+    """Where |G|^2 is the same in all, the scale is a mean: s / sqrt(n), Efron and Stein 1981."""
+    trace = 8 + np.random.default_rng(0).normal(size=n)
+    found = noise.average(np.full(n, 2.0), trace)
+    assert found.noise_scale_se == pytest.approx(trace.std(ddof=1) / math.sqrt(n) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["two_batches", "per_sequence"])
+def test_the_standard_error_of_four_groups_is_right_too(method):
+    """The gradient is twenty times as large, so that the ratio is nearly a mean, where the jackknife is unbiased."""
+    found = []
+    for g in gradients(64, 64, 2000) + 19 * MEAN:  # 64 samples
+        groups = g.reshape(4, 16, -1)
+        if method == "two_batches":
+            squares = (groups**2).sum(-1).mean(-1), (groups.mean(1) ** 2).sum(-1)
+            found.append(noise.average(*noise.two_batches(*squares, small_tokens=64, big_tokens=1024)))
+        else:
+            found.append(noise.from_samples(groups.sum(1), (groups**2).sum((1, 2)), [16] * 4, sample_tokens=64))
+    assert_is_the_scatter(*np.transpose([(one.noise_scale, one.noise_scale_se) for one in found]))
+
+
 def test_noise_without_a_gradient_has_no_scale():
     found = noise.average([-0.1, 0.05], [2.0, 2.0])
     assert math.isnan(found.noise_scale)
@@ -80,7 +101,7 @@ def test_sizes_of_batches_are_checked():
 
 
 def trained(steps: int = 30) -> torch.Tensor:
-    loop = train.Loop(SPEC, CORPUS, PLAIN)
+    loop = train.Loop(SPEC, CORPUS, CPU)
     state = loop.start()
     loop.run(state, steps, SPEC.train)
     return state.theta
@@ -121,7 +142,7 @@ def test_both_ways_find_the_noise_of_the_whole_text():
 def test_both_ways_agree_along_a_training():
     """At a rate so low that the weights stand still."""
     table = noise.measure(
-        changed(lr=1e-9, tokens=128 * 256), CORPUS, at=(128 * 128, 128 * 256), sequences=1024, runtime=PLAIN
+        changed(lr=1e-9, tokens=128 * 256), CORPUS, at=(128 * 128, 128 * 256), sequences=1024, runtime=CPU
     )
     assert table["tokens"].tolist() == [128 * 128] * 2 + [128 * 256] * 2
     assert table["method"].tolist() == ["two_batches", "per_sequence"] * 2
@@ -134,8 +155,8 @@ def test_both_ways_agree_along_a_training():
 
 def test_measuring_does_not_disturb_the_training():
     spec = changed(eval_at=(6400,))
-    table = noise.measure(spec, CORPUS, at=(6400, 12_800), sequences=64, runtime=PLAIN)
-    run = train.train(spec, CORPUS, PLAIN)
+    table = noise.measure(spec, CORPUS, at=(6400, 12_800), sequences=64, runtime=CPU)
+    run = train.train(spec, CORPUS, CPU)
     assert table["loss"].tolist()[::2] == run.curve["eval_loss"].tolist()
 
 
@@ -143,7 +164,7 @@ def test_single_sequences_are_those_of_the_training(monkeypatch):
     spec = changed(unique_tokens=1601, unique_from="everywhere")
     starts, real = [], train.cut
     monkeypatch.setattr(train, "cut", lambda text, part, n: starts.append(part) or real(text, part, n))
-    noise.measure(spec, CORPUS, at=(512,), sequences=32, runtime=PLAIN)
+    noise.measure(spec, CORPUS, at=(512,), sequences=32, runtime=CPU)
     single = np.concatenate([part for part in starts if len(part) == 2])  # of a group
     assert len(single) == 32
     assert np.isin(single, 16 * train.Batches(CORPUS, spec, "cpu").sequences).all()
@@ -188,7 +209,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(fields, words):
 
 def test_a_diverged_training_is_reported():
     with pytest.raises(ValueError, match=r"at=6400: training loss .* lower lr or measure earlier"):
-        noise.measure(changed(optimizer="sgd", lr=1e3, grad_clip=0.0), CORPUS, at=(6400,), sequences=64, runtime=PLAIN)
+        noise.measure(changed(optimizer="sgd", lr=1e3, grad_clip=0.0), CORPUS, at=(6400,), sequences=64, runtime=CPU)
 
 
 # ---- Steps to a target ----

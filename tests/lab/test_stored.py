@@ -7,7 +7,7 @@ import pytest
 
 from scalinglaws import runs
 from scalinglaws.lab import corpus, runtime, sweep, train
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.runtime import CPU
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.py"))
@@ -68,7 +68,7 @@ def test_a_sample_of_the_runs_comes_out_again(stored, request):
 
 def trained_again(spec, row, sweep_name):
     """Provenance, loss and stored loss; of a costly run that was scored on the way, those of its first part."""
-    loop = train.Loop(spec, corpus.load(spec.data), Runtime(device="cpu", precision="fp32", compile=False))
+    loop = train.Loop(spec, corpus.load(spec.data), CPU)
     state, scored = loop.start(), len(spec.train.eval_at)
     part = spec.train.eval_at[scored // 4] if scored and row.flops > CHEAP else spec.train.tokens
     loop.run(state, part // spec.train.batch_tokens, spec.train)

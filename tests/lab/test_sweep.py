@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from truths import letters
 
 from scalinglaws import counting, files, runs
 from scalinglaws.cli import main
@@ -53,8 +54,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path / "cache"))
     ENVIRONMENT["SCALINGLAWS_CACHE"] = str(tmp_path / "cache")
-    letters = np.random.default_rng(0).choice(list("abcde \n"), size=40_000, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
-    (tmp_path / "text.txt").write_text("".join(letters))
+    (tmp_path / "text.txt").write_text(letters())
     (tmp_path / "mine.py").write_text(SWEEP)
     return tmp_path
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from truths import filled
 
 from scalinglaws import recipe
 from scalinglaws.config import ModelConfig, RunSpec, TrainConfig
 from scalinglaws.lab import corpus as corpora
 from scalinglaws.lab import model, tasks, train
 from scalinglaws.lab.corpus import Corpus, MarkovSource
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.runtime import CPU
 
 WORDS = ("load", "total", "index", "width", "table", "cell", "state", "frame", "shape", "value")
 
@@ -80,12 +81,6 @@ def spec_of(corpus: Corpus, seq_len: int = 64) -> RunSpec:
     return RunSpec(model=config, train=TrainConfig(tokens=1024, batch_tokens=1024, lr=1e-2))
 
 
-def filled(config: ModelConfig, seed: int = 0) -> torch.Tensor:
-    """Random weights, the head's too."""
-    theta = model.init(config, seed)
-    return theta + 0.1 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(seed))
-
-
 def prompts_of(corpus: Corpus) -> dict[str, tasks.Prompts]:
     return tasks.text_prompts(tasks._Cached(corpus))
 
@@ -113,6 +108,17 @@ def test_natural_prompts_are_cut_from_the_validation_text(either):
     val = either.val.astype("<u2").tobytes()
     for name in ("bracket", "name"):
         assert all(row.astype("<u2").tobytes() in val for row in prompts_of(either)[name].tokens)
+
+
+def test_prompts_are_spread_over_the_text(either, symbols):
+    """Of each quarter at least an eighth."""
+    val = either.val.astype("<u2").tobytes()
+    for name in ("bracket", "name"):
+        places = [val.find(row.astype("<u2").tobytes()) / len(val) for row in prompts_of(either)[name].tokens]
+        assert (np.histogram(places, 4, (0, 1))[0] >= len(places) / 8).all()
+    windows, *_ = tasks.markov_prompts(tasks._Cached(symbols))
+    ends = symbols.val[:17], symbols.val[-17:]
+    assert np.array_equal(windows[[0, -1]], ends)
 
 
 def test_brackets_close_what_was_opened_and_not_the_latest(either):
@@ -220,6 +226,22 @@ def test_a_model_that_ignores_the_prompt_chooses_one_bracket_in_three(either, mo
     assert tasks.score(torch.zeros(1), spec_of(either), either)["bracket_choice"] == pytest.approx(1 / 3)
 
 
+def test_the_kind_of_bracket_that_is_chosen_has_the_most_probability_in_all(subwords):
+    """Several subwords begin with one bracket."""
+    spec, prompts = spec_of(subwords), prompts_of(subwords)["bracket"]
+    theta = filled(spec.model)
+    x = torch.from_numpy(prompts.tokens[:, :-1])
+    p = model.forward(theta, x, spec.model, model.tables(spec.model)).view(*x.shape, -1)[:, -1].softmax(-1).numpy()
+    begins = np.array([subwords.decode([i]).lstrip()[:1] for i in range(subwords.vocab_size)])
+    right = begins[prompts.tokens[:, -1]]
+    found = {}
+    for how in (np.sum, np.max):
+        by_kind = np.stack([how(p[:, begins == bracket], axis=1) for bracket in ")]}"])
+        found[how] = np.mean(np.array(list(")]}"))[by_kind.argmax(0)] == right)
+    assert tasks.score(theta, spec, subwords)["bracket_choice"] == pytest.approx(found[np.sum], abs=1e-6)
+    assert found[np.sum] != pytest.approx(found[np.max], abs=1e-3)
+
+
 def test_scores_are_those_of_each_row(either):
     """The same from the mean losses of single sequences, without chunks and padding."""
     spec = spec_of(either)
@@ -295,7 +317,7 @@ def test_training_is_seen(symbols):
     """Measured: agreement 0.75 after a quarter of a million tokens; always guessing the commonest symbol has 0.43."""
     spec = recipe.SYNTHETIC.spec(32, 2**18)
     spec = replace(spec, train=replace(spec.train, eval_tokens=2**16))
-    loop = train.Loop(spec, symbols, Runtime(device="cpu", precision="fp32", compile=False))
+    loop = train.Loop(spec, symbols, CPU)
     state = loop.start()
     before = tasks.score(state.theta, spec, symbols)
     loop.run(state, spec.train.steps, spec.train)

@@ -13,41 +13,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import truths
+from truths import CORPUS, LSTM, MODEL, SPEC, TRAIN, changed, filled, text
 
-from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, to_json
+from scalinglaws.config import DataConfig, ModelConfig, TrainConfig, to_json
 from scalinglaws.lab import runtime, train
 from scalinglaws.lab.corpus import Corpus
-from scalinglaws.lab.runtime import Runtime
-
-MODEL = ModelConfig(n_layer=1, d_model=32, n_head=2, d_ff=64, vocab_size=16, seq_len=16)
-TRAIN = TrainConfig(
-    tokens=12_800, batch_tokens=128, lr=1e-2, warmup_tokens=1280, eval_tokens=2048, weight_decay=0.1, seed=3
-)
-SPEC = RunSpec(model=MODEL, train=TRAIN)
-LSTM = {"family": "lstm", "n_head": 1, "d_ff": 128, "position": "none", "parametrization": "standard"}
-
-
-def text(seed: int = 0, n: int = 20_000) -> np.ndarray:
-    """Tokens in which each is the last one plus 1, 2 or 3: something to learn."""
-    steps = np.random.default_rng(seed).choice([1, 2, 3], size=n, p=[0.7, 0.2, 0.1])
-    return (steps.cumsum() % 16).astype(np.uint8)
-
-
-def make_corpus(n: int = 20_000) -> Corpus:
-    return Corpus(name="steps", vocab_size=16, train=text(0, n), val=text(1), fingerprint="steps")
-
-
-CORPUS = make_corpus()
-
-
-def changed(**fields) -> RunSpec:
-    """SPEC with fields of any of its parts replaced."""
-    out = SPEC
-    for part in ("model", "train", "data"):
-        names = {f.name for f in dataclasses.fields(getattr(SPEC, part))}
-        mine = {k: v for k, v in fields.items() if k in names}
-        out = replace(out, **{part: replace(getattr(out, part), **mine)})
-    return out
+from scalinglaws.lab.runtime import CPU, Runtime
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +43,36 @@ def test_it_learns_what_there_is_to_learn(reference):
     assert 0.005 < reference.loss_se < 0.05  # 128 sequences of 16 tokens; one token has a deviation of about 0.7
 
 
+def test_the_training_loss_is_that_of_the_last_tenth_and_the_curve_is_by_tokens_seen(reference):
+    curve = reference.curve
+    assert curve["tokens"].tolist() == [128 * step for step in range(1, 101)]
+    assert reference.train_loss == pytest.approx(curve["train_loss"][-10:].mean(), rel=1e-12)
+    tokens, means = train._thin(np.arange(1024.0), 128)  # four steps a point
+    assert tokens.tolist() == [512 * point for point in range(1, 257)]
+    assert means.tolist() == [4 * point + 1.5 for point in range(256)]
+
+
 def test_the_same_spec_gives_the_same_bits(reference):
     assert same_bits(train.train(SPEC, CORPUS), reference)
 
 
 def test_the_largest_seed_trains_with_dropout():
     assert train.train(changed(seed=2**63 - 1, dropout=0.1, tokens=1280), CORPUS).status == "ok"
+
+
+def test_dropout_drops_others_at_every_step_and_the_same_again():
+    """The same batch at a rate of nothing: only the masks differ."""
+    losses = []
+    for _ in range(2):
+        spec = changed(dropout=0.5, lr=1e-30)
+        loop = train.Loop(spec, CORPUS, CPU)
+        loop.batches = [loop.batches[0]] * 4
+        state = loop.start()
+        state.theta = filled(spec.model)
+        loop.run(state, 4, spec.train)
+        losses.append(state.losses)
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 4
 
 
 def test_unique_sequences_are_the_first_ones_or_drawn_from_everywhere():
@@ -389,7 +385,7 @@ def test_the_state_is_saved_when_it_is_due_and_once_at_the_end(tmp_path, monkeyp
 CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
-import test_train as t
+import truths as t
 from scalinglaws.lab import train
 spec = t.changed(tokens=128_000)
 train.train(spec, t.CORPUS, checkpoint={path!r}, checkpoint_seconds=0)
@@ -399,7 +395,7 @@ train.train(spec, t.CORPUS, checkpoint={path!r}, checkpoint_seconds=0)
 def test_kill_9_in_the_middle_loses_nothing(tmp_path):
     """Three kills at different moments; the run ends with the bits of an undisturbed one."""
     path = tmp_path / "run.npz"
-    code = CHILD.format(tests=os.path.dirname(__file__), path=str(path))
+    code = CHILD.format(tests=os.path.dirname(truths.__file__), path=str(path))
     reached = 0
     for _ in range(3):
         child = subprocess.Popen([sys.executable, "-c", code])
@@ -456,7 +452,7 @@ def test_steps_take_no_new_memory_from_the_system():
     from resource import RUSAGE_SELF, getrusage
 
     spec = changed(tokens=1_024_000, batch_tokens=4096, d_model=64, vocab_size=256)
-    loop = train.Loop(spec, CORPUS, Runtime(device="cpu", precision="fp32", compile=False))
+    loop = train.Loop(spec, CORPUS, CPU)
     state = loop.start()
     loop.run(state, 10, spec.train)
     before = getrusage(RUSAGE_SELF).ru_minflt

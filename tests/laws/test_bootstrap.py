@@ -1,31 +1,14 @@
 import math
-import os
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
+from truths import TRUTH, assert_is_the_scatter, grid, noisy, recovered
 
 from scalinglaws.laws import chinchilla, power, power_floor
 from scalinglaws.laws.bootstrap import bootstrap, profile
 from scalinglaws.laws.doubts import identifiability
 from scalinglaws.laws.fit import FitError, fit
-
-TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
-
-
-def grid(n: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """An n x n grid of N and D."""
-    N, D = np.meshgrid(np.geomspace(1e6, 1e9, n), np.geomspace(1e8, 1e11, n))
-    return N.ravel(), D.ravel()
-
-
-def noisy(seed: int, n: int = 6, sigma: float = 0.005) -> dict[str, np.ndarray]:
-    """Runs on a grid that follow TRUTH up to Gaussian noise in ln L."""
-    N, D = grid(n)
-    noise = sigma * np.random.default_rng(seed).normal(size=N.size)
-    return {"N": N, "D": D, "L": chinchilla.value(TRUTH, N, D) * np.exp(noise)}
 
 
 def log_N_opt(theta):
@@ -33,20 +16,10 @@ def log_N_opt(theta):
     return np.log(chinchilla.optimum(theta, 1e21)[0])
 
 
-@pytest.fixture(scope="module")
-def recovered() -> dict[str, np.ndarray]:
-    """The 240 points of Besiroglu et al. 2024: read off a figure of Hoffmann et al. 2022, without the 5 highest."""
-    folder = os.environ.get("SCALINGLAWS_DATASETS")
-    if folder is None:
-        pytest.skip("SCALINGLAWS_DATASETS is not set: point it to a folder with epoch-chinchilla.csv")
-    table = pd.read_csv(Path(folder) / "epoch-chinchilla.csv").sort_values("loss")[:-5]
-    N, C = table["Model Size"].to_numpy(), table["Training FLOP"].to_numpy()
-    return {"N": N, "D": C / (6 * N), "L": table["loss"].to_numpy()}
-
-
-def test_replication_of_the_intervals(recovered):
+def test_replication_of_the_intervals():
     """Standard errors of Besiroglu et al. 2024 from 4000 resamples; ours from 1000 have 3-5% of Monte Carlo noise."""
-    cloud = bootstrap(fit(chinchilla, **recovered, delta=1e-3), n=1000, seed=0)
+    without_outliers = {name: column[:-5] for name, column in recovered().items()}
+    cloud = bootstrap(fit(chinchilla, **without_outliers, delta=1e-3), n=1000, seed=0)
     spread = {name: values.std(ddof=1) for name, values in cloud.theta.items()}
     assert spread["alpha"] == pytest.approx(0.01540, rel=0.15)
     assert spread["beta"] == pytest.approx(0.02060, rel=0.15)
@@ -294,6 +267,13 @@ def test_relative_errors_are_the_width_of_intervals():
     low, high = profile(found, "alpha", level=0.6827)
     error = identifiability(found).relative_errors["alpha"]
     assert error * found.theta["alpha"] == pytest.approx((high - low) / 2, rel=0.1)
+
+
+def test_relative_errors_are_the_scatter_of_fits():
+    fits = [fit(chinchilla, **noisy(seed)) for seed in range(200)]
+    values = np.array([one.theta["alpha"] for one in fits])
+    errors = np.array([identifiability(one).relative_errors["alpha"] for one in fits])
+    assert_is_the_scatter(values, errors * values)
 
 
 def test_studentized_intervals_stay_where_the_law_is():

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from truths import TRUTH
 
 from scalinglaws.laws import calibration, chinchilla
 from scalinglaws.laws.calibration import Design, coverage, simulate
 from scalinglaws.laws.fit import fit
-
-TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}  # E05
 
 
 @pytest.fixture(scope="module")

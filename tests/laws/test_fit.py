@@ -1,6 +1,4 @@
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,26 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from truths import REPLICATED, REPLICATED_OBJECTIVE, ROUNDED, TRUTH, grid, noisy, recovered
 
 from scalinglaws.laws import Law, PowerSum, Term, chinchilla, power, power_floor
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import Fit, FitError, Status, fit
 from scalinglaws.laws.newton import Problem, Quadratic, _plain_step, newton
-
-TRUTH = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
-
-
-def grid(n: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """An n x n grid of N and D."""
-    N, D = np.meshgrid(np.geomspace(1e6, 1e9, n), np.geomspace(1e8, 1e11, n))
-    return N.ravel(), D.ravel()
-
-
-def noisy(seed: int, n: int = 6, sigma: float = 0.005) -> dict[str, np.ndarray]:
-    """Runs on a grid that follow TRUTH up to Gaussian noise in ln L."""
-    N, D = grid(n)
-    noise = sigma * np.random.default_rng(seed).normal(size=N.size)
-    return {"N": N, "D": D, "L": chinchilla.value(TRUTH, N, D) * np.exp(noise)}
 
 
 def huber(residuals: np.ndarray, delta: float) -> float:
@@ -36,47 +20,35 @@ def huber(residuals: np.ndarray, delta: float) -> float:
     return np.where(size <= delta, residuals**2 / 2, delta * (size - delta / 2)).sum()
 
 
-@pytest.fixture(scope="module")
-def recovered() -> dict[str, np.ndarray]:
-    """The 245 points of Hoffmann et al. 2022 that Besiroglu et al. 2024 read off a figure, highest loss last."""
-    folder = os.environ.get("SCALINGLAWS_DATASETS")
-    if folder is None:
-        pytest.skip("SCALINGLAWS_DATASETS is not set: point it to a folder with epoch-chinchilla.csv")
-    table = pd.read_csv(Path(folder) / "epoch-chinchilla.csv").sort_values("loss")
-    N, C = table["Model Size"].to_numpy(), table["Training FLOP"].to_numpy()
-    return {"N": N, "D": C / (6 * N), "L": table["loss"].to_numpy()}
-
-
 def without_outliers(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """As Besiroglu et al. 2024: the five highest losses dropped."""
     return {name: column[:-5] for name, column in points.items()}
 
 
-def test_replication(recovered):
-    found = fit(chinchilla, **without_outliers(recovered), delta=1e-3)
+def test_replication():
+    found = fit(chinchilla, **without_outliers(recovered()), delta=1e-3)
     assert found.status is Status.OK
     assert found.n_points == 240
-    assert found.value == pytest.approx(1.0182740178e-3, rel=1e-9)
-    expected = {"E": 1.8172181, "A": 477.8259, "B": 2143.417, "alpha": 0.3473105, "beta": 0.3671724}
-    assert found.theta == pytest.approx(expected, rel=1e-5)
+    assert found.value == pytest.approx(REPLICATED_OBJECTIVE, rel=1e-9)
+    assert found.theta == pytest.approx(REPLICATED, rel=1e-5)
     assert found.newton_decrement < 1e-13  # round-off: 5e-16
 
 
-def test_replication_by_least_squares(recovered):
-    found = fit(chinchilla, **without_outliers(recovered), delta=math.inf)
+def test_replication_by_least_squares():
+    found = fit(chinchilla, **without_outliers(recovered()), delta=math.inf)
     expected = {"E": 1.864550, "A": 593.322, "B": 4875.638, "alpha": 0.3602528, "beta": 0.4058834}
     assert found.theta == pytest.approx(expected, rel=1e-6)
 
 
-def test_replication_by_least_squares_of_raw_losses(recovered):
-    found = fit(chinchilla, **without_outliers(recovered), delta=math.inf, residual="raw")
+def test_replication_by_least_squares_of_raw_losses():
+    found = fit(chinchilla, **without_outliers(recovered()), delta=math.inf, residual="raw")
     assert 2 * found.value == pytest.approx(8.32038e-2, rel=1e-6)  # as a residual sum of squares
     expected = {"E": 1.88281, "A": 567.805, "B": 7581.85, "alpha": 0.35762, "beta": 0.42762}
     assert found.theta == pytest.approx(expected, rel=2e-5)  # quoted to five digits
 
 
-def test_replication_with_the_outliers(recovered):
-    found = fit(chinchilla, **recovered, delta=1e-3)
+def test_replication_with_the_outliers():
+    found = fit(chinchilla, **recovered(), delta=1e-3)
     assert found.n_points == 245
     assert found.value == pytest.approx(1.8260105231e-3, rel=1e-9)
     assert found.theta["beta"] == pytest.approx(0.45305, rel=1e-5)
@@ -88,7 +60,7 @@ def test_replication_with_the_outliers(recovered):
 )
 def test_noise_free_surfaces_come_back(alpha, beta, width):
     """Five budgets, 15 sizes up to ``width`` times off the optimum on each, as in studies of approach 2's bias."""
-    truth = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": alpha, "beta": beta}
+    truth = ROUNDED | {"alpha": alpha, "beta": beta}
     C = np.repeat(np.geomspace(1e17, 1e21, 5), 15)
     N = chinchilla.optimum(truth, C)[0] * np.tile(np.geomspace(1 / width, width, 15), 5)
     D = C / 6 / N

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from truths import GOPHER_FLOPS, ROUNDED, TRUTH, at_gophers_budget
 
 from scalinglaws import laws, published
 from scalinglaws.laws.fit import FitError, Status, fit
@@ -20,13 +21,10 @@ SURFACES = {  # alpha, beta; as in studies of approach 2's bias
 }
 
 
-SCATTERED = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
-
-
 def surface(name: str) -> dict[str, float]:
     """One of the surfaces, with Hoffmann et al.'s scales."""
     alpha, beta = SURFACES[name]
-    return {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": alpha, "beta": beta}
+    return ROUNDED | {"alpha": alpha, "beta": beta}
 
 
 def isoflops(theta, width, *, first=1.0, last=1.0, budgets=5):
@@ -234,7 +232,7 @@ def test_variable_projection_is_never_worse_where_runs_scatter(seed, capfd):
     rng = np.random.default_rng(seed)
     n, sigma = rng.integers(9, 50), rng.uniform(0.1, 0.3)
     N, D = 10 ** rng.uniform(7, 9, n), 10 ** rng.uniform(9, 11, n)
-    L = laws.chinchilla.value(SCATTERED, N, D) * np.exp(sigma * rng.normal(size=n))
+    L = laws.chinchilla.value(TRUTH, N, D) * np.exp(sigma * rng.normal(size=n))
     other = fit(laws.chinchilla, N=N, D=D, L=L, residual="raw", delta=math.inf)
     found = variable_projection(N=N, D=D, L=L)
     assert found.value <= other.value * (1 + 1e-6)
@@ -247,7 +245,7 @@ def test_variable_projection_is_never_worse_where_runs_scatter(seed, capfd):
 def test_variable_projection_takes_rounding_for_no_difference(seed):
     rng = np.random.default_rng(seed)
     N, D = 10 ** rng.uniform(7, 9, 40), 10 ** rng.uniform(9, 11, 40)
-    theta = SCATTERED | {"alpha": rng.uniform(0.1, 1), "beta": rng.uniform(0.1, 1)}
+    theta = TRUTH | {"alpha": rng.uniform(0.1, 1), "beta": rng.uniform(0.1, 1)}
     found = variable_projection(N=N, D=D, L=laws.chinchilla.value(theta, N, D))
     assert found.theta == pytest.approx(theta, rel=1e-6)
 
@@ -270,14 +268,11 @@ def test_bad_cells_are_named(name, bad):
             function(**runs)
 
 
-@pytest.mark.parametrize(
-    ("name", "N", "tolerance"),
-    [("hoffmann2022", 40.4e9, 5e-3), ("hoffmann2022-rounded", 32.2e9, 5e-3), ("besiroglu2024", 72.2e9, 5e-3)],
-)
-def test_gophers_budget_by_three_sets_of_constants(name, N, tolerance):
-    found = allocate(name, 5.76e23)
-    assert pytest.approx(N, rel=tolerance) == found.N
-    assert pytest.approx(5.76e23, rel=1e-12) == 6 * found.N * found.D
+@at_gophers_budget
+def test_gophers_budget_by_three_sets_of_constants(name, theta, N, D):
+    found = allocate(name, GOPHER_FLOPS)
+    assert pytest.approx((N, D), rel=5e-3) == (found.N, found.D)
+    assert pytest.approx(GOPHER_FLOPS, rel=1e-12) == 6 * found.N * found.D
     assert found.tokens_per_param == found.D / found.N
     law, theta = named(name)
     assert found.loss == law.value(theta, found.N, found.D)
@@ -323,9 +318,9 @@ def test_allocate_takes_any_source():
         (lambda: counted(frontier(), 1e8), "approach 2 has optima and no loss"),
         (lambda: allocate(frontier(), 1e21, flops=3.0), "flops is 3.0; approaches 1 and 2 count as their runs did"),
         (lambda: allocate(frontier(), 1e21, flops="6nd-nonemb"), "flops is '6nd-nonemb'; approaches 1 and 2 count"),
-        (lambda: approach2(**isoflops(SCATTERED, 4), surface={"A": 1.0, "alpha": 0.1}), "surface has A, alpha; give"),
+        (lambda: approach2(**isoflops(TRUTH, 4), surface={"A": 1.0, "alpha": 0.1}), "surface has A, alpha; give"),
         (lambda: allocate(laws.chinchilla, 1e21), r"the source is a .*; give a Fit, .* \(laws.chinchilla, theta\)"),
-        (lambda: allocate(dict(SCATTERED), 1e21), "the source is a dict; give a Fit"),
+        (lambda: allocate(dict(TRUTH), 1e21), "the source is a dict; give a Fit"),
     ],
 )
 def test_misuse_is_named(call, message):

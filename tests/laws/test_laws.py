@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from truths import GOPHER_FLOPS, REFIT, TEX, at_gophers_budget
 
 from scalinglaws.laws import (
     LAWS,
@@ -24,11 +25,6 @@ from scalinglaws.laws import (
     rosenfeld,
 )
 from scalinglaws.laws.fit import Fit, Status, fit
-
-# Besiroglu et al. 2024 refit of Hoffmann et al. 2022, and the constants in Hoffmann's TeX source.
-REFIT = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
-TEX = {"E": np.exp(0.5267228), "A": np.exp(6.0073404), "B": np.exp(6.0179186), "alpha": 0.33917084, "beta": 0.2849083}
-ROUNDED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 
 exponents = st.floats(0.03, 1.5)
 scales = st.floats(1e-3, 1e5)
@@ -203,14 +199,9 @@ def test_optimum_exponents_are_the_slopes_of_the_optimum(theta):
     assert np.log(D[1] / D[0]) / np.log(1e4) == pytest.approx(b, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("theta", "N", "D"),
-    [(TEX, 40.4e9, 2.38e12), (ROUNDED, 32.2e9, 2.98e12), (REFIT, 72.2e9, 1.33e12)],
-    ids=["TeX", "rounded", "refit"],
-)
-def test_optimum_at_gophers_budget(theta, N, D):
-    """The 40 billion of Hoffmann et al. 2022, figure 4, need the constants of the TeX source."""
-    assert chinchilla.optimum(theta, 5.76e23) == pytest.approx((N, D), rel=5e-3)  # three digits are quoted
+@at_gophers_budget
+def test_optimum_at_gophers_budget(name, theta, N, D):
+    assert chinchilla.optimum(theta, GOPHER_FLOPS) == pytest.approx((N, D), rel=5e-3)  # three digits are quoted
 
 
 def test_optimum_of_a_batch():
