@@ -1,5 +1,5 @@
-# Two commands do everything, on a fresh clone too: `make book` and `make test`. Each first makes .venv when it is missing
-# or when the pins have changed.
+# Three commands do everything, on a fresh clone too: `make check`, `make book` and `make test`. Each first makes .venv when
+# it is missing or when the pins have changed.
 
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME JUPYTER_PATH MPLBACKEND
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help book test claims lint cold clean
+.PHONY: help check book test claims lint cold clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -26,11 +26,15 @@ book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
 	@# A page with a warning is not built again by itself, and the second build would pass: after a failure forget all pages.
 	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 
+# Two workers, one core each; a file stays with one of them, so that what its tests share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
+
+check: lint  ## Check style and types, then run the unit tests: no chapters, no browser; minutes
+	$(PYTEST) tests -m "not browser and not slow and not gpu"
+
 test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
-	@# Two workers, one core each; a file stays with one of them, so that only one builds the book. Chapters come first:
-	@# the build of the book takes over what they put out.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest chapters tests --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
-	  -n 2 --dist loadfile --no-loadscope-reorder -rs
+	@# Chapters come first: the build of the book takes over what they put out.
+	$(PYTEST) chapters tests --nbmake --nbmake-kernel=python3 --nbmake-timeout=600
 
 claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
 	rm -rf _build/claims

@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from wcag import contrast, luminance
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,7 @@ QUIET = [
     "--disable-extensions",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # it finds no other host
 ]
 
 needs_chromium = pytest.mark.skipif(
@@ -37,15 +39,15 @@ on_pages = [
 
 
 class Visit:
-    """One page in a window of its own without a network: what went wrong, and what `look` makes of the page."""
+    """One page in a window of its own: what went wrong, what it asked for, and what `look` makes of it."""
 
     def __init__(self, browser, path, look, **window):
         self.name = path.relative_to(SITE).as_posix()
         self.trouble = []
         self.loaded = set()
         context = browser.new_context(**window)
-        context.route("**/*", self.only_from_disk)
         page = context.new_page()
+        page.on("request", lambda request: self.loaded.add(request.url))  # to route them all costs seconds a page
         page.on("console", self.hear)
         page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
@@ -53,20 +55,15 @@ class Visit:
         page.evaluate("window.MathJax?.startup?.promise.then(() => true)")
         page.evaluate("document.fonts.ready.then(() => true)")
         self.seen = look(page)
-        self.trouble = list(self.trouble)  # what follows is the closing of the window
+        outside = [f"outside: {url}" for url in self.loaded if not url.startswith(("file:", "data:", "blob:"))]
+        self.trouble = self.trouble + [
+            f"outside: {url}" for url in outside
+        ]  # what follows is the closing of the window
         context.close()
 
     def hear(self, message):
         if message.type == "error":
             self.trouble.append(f"console: {message.text}")
-
-    def only_from_disk(self, route):
-        if route.request.url.startswith(("file:", "data:", "blob:")):
-            self.loaded.add(route.request.url)
-            route.continue_()
-        else:
-            self.trouble.append(f"outside: {route.request.url}")
-            route.abort()
 
     @property
     def weight(self):
@@ -98,7 +95,6 @@ def weak_text(page):
     return {selector: ratio for selector, ratio in found.items() if ratio < 4.5}
 
 
-AXE = Axe()
 # One of each kind of text is marked: its color, size and weight, the first solid background, what it is seen through.
 KINDS = """() => {
     const seen = new Set();
@@ -121,21 +117,31 @@ KINDS = """() => {
 # Formulas have the color of the text around them, and code has few kinds of words: thousands of elements, one verdict.
 THIN = """() => {
     const seen = new Set();
-    document.querySelectorAll("mjx-container").forEach(e => e.remove());
+    window.formulas = [...document.querySelectorAll("mjx-container")].map(formula => {
+        const place = document.createComment("");
+        formula.replaceWith(place);
+        return [place, formula];
+    });
     for (const span of document.querySelectorAll(".highlight pre span")) {
         if (seen.has(span.className)) span.replaceWith(...span.childNodes);
         seen.add(span.className);
     }
 }"""
+WHOLE = "window.formulas.forEach(([place, formula]) => place.replaceWith(formula))"
 
 
-def barriers(page, *rules):
-    """Return what axe-core calls serious or critical, contrast apart, by all rules or by some.
-
-    The page loses its formulas.
-    """
+@contextmanager
+def thin(page):
+    """Leave out of a page, for a while, what tells axe-core nothing new."""
     page.evaluate(THIN)
-    return _violations(page, **({"runOnly": rules} if rules else {"rules": {"color-contrast": {"enabled": False}}}))
+    yield
+    page.evaluate(WHOLE)
+
+
+def barriers(page, **rules):
+    """Return what axe-core calls serious or critical, contrast apart; rules that it leaves out can be asked for."""
+    asked = {rule.replace("_", "-"): {"enabled": enabled} for rule, enabled in rules.items()}
+    return _violations(page, rules={"color-contrast": {"enabled": False}} | asked)
 
 
 def faint_text(page):
@@ -144,11 +150,13 @@ def faint_text(page):
     return _violations(page, "[data-kind]", runOnly=["color-contrast"])
 
 
-def _violations(page, selector=None, **options):
+def _violations(page, selector="html", **options):
     options = {"resultTypes": ["violations"], "preload": False} | options
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(AXE_SCRIPT)
     return [
         f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['html'][:120]}"
-        for violation in AXE.run(page, selector, options).response["violations"]
+        for violation in page.evaluate("([part, options]) => axe.run(part, options)", [selector, options])["violations"]
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]

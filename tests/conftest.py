@@ -1,5 +1,8 @@
 """Settings that all tests share."""
 
+import functools
+import os
+
 import matplotlib as mpl
 import nbmake.pytest_items
 import pytest
@@ -14,19 +17,28 @@ mpl.use("agg")  # not through the environment: the kernels that tests start woul
 # The same examples in every run: a red build can be repeated. No deadline: the two cores are shared.
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
+# The files that take longest: at the end one of two workers would be alone with them. The first are long enough for the
+# other worker to finish the last chapter, whose run the build of the pages takes over.
+LONG = ("test_repo.py", "test_stored.py", "test_pages.py", "test_mutations.py")
 nbmake.pytest_items.NotebookRun = RememberedRun  # nbmake has no hook for what it executed
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none."""
-    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
-    if not on_gpu:
-        return
+    """Put what takes longest first, after the chapters, and skip what needs another machine."""
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: -1 if item.path.suffix == ".ipynb" else ranks.get(item.path.name, len(LONG)))
+    for item in items:
+        if item.get_closest_marker("posix") and os.name != "posix":
+            item.add_marker(pytest.mark.skip(reason="this system is not POSIX"))
+        if item.get_closest_marker("gpu") and not has_cuda():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@functools.cache
+def has_cuda():
     import torch
 
-    if not torch.cuda.is_available():
-        for item in on_gpu:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,8 @@ def pytest_in(copy):
         server.stdin.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.slow
+@pytest.mark.posix
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_lie_turns_tests_red(name, copy, pytest_in):
     file, truth, lie, tests = MUTATIONS[name]

@@ -315,6 +315,7 @@ t.RunStore({folder!r}).write(t.replace(t.RUN, curve={{}}))
 """
 
 
+@pytest.mark.posix
 def test_a_kill_between_writing_and_renaming_leaves_no_run(store):
     store.write(other(1))
     code = KILLED.format(tests=os.path.dirname(__file__), folder=str(store.folder))

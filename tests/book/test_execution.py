@@ -58,6 +58,7 @@ def test_another_library_has_another_cache(tmp_path):
     assert digest(tmp_path) != old
 
 
+@pytest.mark.slow
 def test_notebooks_run_side_by_side_and_one_that_fails_runs_again(tmp_path, capsys):
     """Each of two waits for the other; the third is wrong."""
     wait = """

@@ -1,10 +1,11 @@
-"""The built pages on a desktop, by day and by night, opened from disk with the network cut off.
+"""The built pages on a desktop by day and by night, on a phone and on paper, opened from disk without a network.
 
-`make book -W` sees none of this.
+Each page is opened once: what all tests look at is gathered on that visit. `make book -W` sees none of this.
 """
 
 import io
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
-from browsing import ROOT, SITE, Visit, barriers, faint_text, on_pages, weak_text
+from browsing import ROOT, SITE, Visit, barriers, faint_text, on_pages, thin, weak_text
 from scalinglaws_book import lighter
 from wcag import contrast, luminance
 
@@ -64,19 +65,133 @@ DOWNLOADS = """[...document.querySelectorAll(".dropdown-download-buttons :is(a, 
     .map(e => e.href?.split(".").pop() ?? e.getAttribute("onclick"))"""
 
 
-@pytest.fixture(scope="module")
-def desktop(pages, browser):
-    def look(page):
-        day = {what: page.evaluate(script) for what, script in FAULTS.items()}
-        day |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
-        day |= {"level of heading skipped": broken_headings(page), "barriers": barriers(page)}
-        day |= {"faint text": faint_text(page)}
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # at once, without a transition
-        page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-        night = {"weak text": weak_text(page), "glaring figures": glaring_figures(page), "faint text": faint_text(page)}
-        return {"day": day, "night": night}
+# ---- On a phone ----
 
+# Code, tables and long equations scroll in boxes of their own; the page itself never moves sideways.
+TOO_WIDE = """document.scrollingElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('article *')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
+    .map(e => e.outerHTML.slice(0, 80)).concat('the page')"""
+
+
+def no_way_past_the_frame(page):
+    """Return what the first Tab stop is, where it is not a link to be seen that leads into the text."""
+    page.keyboard.press("Tab")
+    link = page.evaluate("document.activeElement.textContent.trim()")
+    shown = page.evaluate("document.activeElement.getBoundingClientRect().top >= 0")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    return [] if link == "Skip to main content" and shown and inside else [link, shown, inside]
+
+
+def figures_that_stay_small(page):
+    """Return the widths of the first figure before, between and after two taps, where they do not show it in full."""
+    figure, widths = page.locator(".enlarge").first, []
+    if page.locator("article .cell_output img").count() == 0:
+        return []
+    for _ in range(3):
+        widths.append(figure.locator("img").bounding_box()["width"])
+        sideways = page.evaluate(TOO_WIDE)
+        figure.click()
+    return [] if widths[0] == widths[2] < 390 < widths[1] and not sideways else widths
+
+
+# What still moves though the reader asked for less of it.
+MOVING = """[...document.querySelectorAll("*")].filter(e => {
+    const { transitionDuration, animationName, scrollBehavior } = getComputedStyle(e);
+    return /[1-9]/.test(transitionDuration) || animationName !== "none" || scrollBehavior === "smooth";
+}).slice(0, 5).map(e => e.outerHTML.slice(0, 80))"""
+
+
+# ---- On paper ----
+
+PRINTED = "chapters/11_chinchilla.html"  # it has figures, tables, a view and folded solutions
+PAPER = {"width": 664, "height": 980}  # A4 less the margins of the style sheet, in pixels of 1/96 inch
+ON_PAPER = """() => {
+    const all = selector => [...document.querySelectorAll(selector)];
+    const shown = selector => all(selector).filter(e => e.checkVisibility()).map(e => e.outerHTML.slice(0, 80));
+    return {
+        text: document.body.innerText,
+        frame: shown("nav, button, header, select, input, .bd-sidebar, .headerlink, .toggle-button"),
+        views: shown("article .view svg[role=img]"),
+        folded: all(".tag_hide-cell details:not([open]), .toggle-hidden").length,
+        breaking: all("article :is(figure, .view, .cell_output img)").filter(e => e.checkVisibility())
+            .filter(e => getComputedStyle(e).breakInside !== "avoid").map(e => e.outerHTML.slice(0, 80)),
+        appearing: all("article *").filter(e => getComputedStyle(e).animationName !== "none").length,
+        paper: getComputedStyle(document.body).backgroundColor,
+        height: document.documentElement.scrollHeight,
+    };
+}"""
+HEADINGS = """[...document.querySelectorAll("article :is(h1, h2, h3)")].map(e => {
+    const words = e.cloneNode(true);
+    words.querySelector(".headerlink")?.remove();
+    return words.textContent.trim();
+})"""
+STATE = "[document.documentElement.dataset.theme, document.querySelectorAll('details[open], .toggle-hidden').length]"
+
+
+# ---- What is there ----
+
+
+def on_a_desktop(page):
+    """Return what is seen by day, and by night."""
+    day = {what: page.evaluate(script) for what, script in FAULTS.items()}
+    day |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
+    day |= {"level of heading skipped": broken_headings(page)}
+    with thin(page):
+        day |= {"barriers": barriers(page), "faint text": faint_text(page)}
+        dress(page, color_scheme="dark", reduced_motion="reduce")  # at once, without a transition
+        night = {"weak text": weak_text(page), "faint text": faint_text(page), "glaring figures": glaring_figures(page)}
+    return {"day": day, "night": night}
+
+
+def dress(page, **media):
+    """Give a page another color scheme or less motion, and wait until it has its theme."""
+    page.emulate_media(**media)
+    page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=media["color_scheme"])
+
+
+def on_a_phone(page):
+    """Return what is seen on a narrow screen."""
+    dress(page, color_scheme="light", reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    seen = {"too wide": page.evaluate(TOO_WIDE), "moving": page.evaluate(MOVING)}
+    seen["first Tab stop that fails"] = no_way_past_the_frame(page)  # before anything is clicked
+    seen["small figure"] = figures_that_stay_small(page)
+    page.wait_for_timeout(400)  # the theme gives boxes that scroll a Tab stop 300 ms after a window has a new size
+    with thin(page):
+        return seen | {"barriers": barriers(page, target_size=True)}
+
+
+def on_paper(page):
+    """Return what is on the sheets of a page that was opened in the dark, and their PDF."""
+    dress(page, color_scheme="dark", reduced_motion="no-preference")
+    page.set_viewport_size(PAPER)
+    seen = {"headings": page.evaluate(HEADINGS), "before": page.evaluate(STATE)}
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    seen |= page.evaluate(ON_PAPER) | {"weak text": weak_text(page)}
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="null")  # what a page has by itself; "screen" would be printed
+    seen["pdf"] = page.pdf(format="A4", prefer_css_page_size=True, tagged=True, outline=True)
+    return seen | {"after": page.evaluate(STATE)}
+
+
+def look(page):
+    seen = on_a_desktop(page)
+    if page.url.endswith(PRINTED):
+        seen["paper"] = on_paper(page)
+    return seen | {"phone": on_a_phone(page)}
+
+
+@pytest.fixture(scope="module")
+def visits(pages, browser):
+    """Return a visit to every page."""
     return [Visit(browser, path, look, color_scheme="light") for path in pages]
+
+
+# ---- What must be ----
 
 
 def test_every_page_of_the_contents_is_there(pages):
@@ -85,8 +200,8 @@ def test_every_page_of_the_contents_is_there(pages):
     assert names == {toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"]), *GENERATED}
 
 
-def test_pages_open_without_an_error_and_ask_nothing_of_the_network(desktop):
-    assert {visit.name: visit.trouble for visit in desktop if visit.trouble} == {}
+def test_pages_open_without_an_error_and_ask_nothing_of_the_network(visits):
+    assert {visit.name: visit.trouble for visit in visits if visit.trouble} == {}
 
 
 @pytest.mark.parametrize(
@@ -94,27 +209,66 @@ def test_pages_open_without_an_error_and_ask_nothing_of_the_network(desktop):
     [
         *(("day", what) for what in (*FAULTS, "level of heading skipped", "barriers", "weak text", "faint text")),
         *(("night", what) for what in ("weak text", "faint text", "glaring figures")),
+        *(("phone", what) for what in ("barriers", "too wide", "first Tab stop that fails", "moving", "small figure")),
     ],
 )
-def test_pages_have_no(when, what, desktop):
-    assert {visit.name: visit.seen[when][what] for visit in desktop if visit.seen[when][what]} == {}
+def test_pages_have_no(when, what, visits):
+    assert {visit.name: visit.seen[when][what] for visit in visits if visit.seen[when][what]} == {}
 
 
-def test_every_page_has_a_title_of_its_own(desktop):
-    titles = Counter(visit.seen["day"]["title"] for visit in desktop)
+def test_every_page_has_a_title_of_its_own(visits):
+    titles = Counter(visit.seen["day"]["title"] for visit in visits)
     assert [title for title, count in titles.items() if count > 1 or not title.strip()] == []
 
 
-def test_no_page_is_heavier_than_three_megabytes(desktop):
-    assert {visit.name: visit.weight for visit in desktop if not 1e5 < visit.weight <= 3e6} == {}
+def test_no_page_is_heavier_than_three_megabytes(visits):
+    assert {visit.name: visit.weight for visit in visits if not 1e5 < visit.weight <= 3e6} == {}
 
 
-def test_every_page_can_be_downloaded_and_printed(desktop):
-    for visit in desktop:
+def test_every_page_can_be_downloaded_and_printed(visits):
+    for visit in visits:
         if visit.name.startswith("chapters/"):
             assert visit.seen["day"]["downloads"] == ["ipynb", "window.print()"], visit.name
         elif Path(visit.name).stem not in GENERATED:
             assert visit.seen["day"]["downloads"][-1] == "window.print()", visit.name
+
+
+@pytest.fixture(scope="module")
+def paper(visits):
+    """Return what one chapter is on paper."""
+    (seen,) = [visit.seen["paper"] for visit in visits if visit.name == PRINTED]
+    return seen
+
+
+def test_paper_has_the_text_and_none_of_the_frame(paper):
+    title = paper["headings"][0]
+    assert paper["text"].split("\n")[0].replace(" ", "") == title.replace(" ", "")
+    assert paper["frame"] == []
+    assert "Show the code" not in paper["text"]
+    assert [
+        word for word in ("Errata", "Search", "Previous", "next", "Skip to") if f"\n{word}\n" in paper["text"]
+    ] == []
+
+
+def test_paper_is_white_in_the_dark_too(paper):
+    assert paper["paper"] == "rgb(255, 255, 255)"
+    assert paper["weak text"] == {}
+    assert paper["before"] == paper["after"]
+    assert paper["before"][0] == "dark"
+
+
+def test_paper_has_open_solutions_whole_figures_and_still_views(paper):
+    assert (paper["folded"], paper["appearing"]) == (0, 0)
+    assert paper["breaking"] == []
+    assert len(paper["views"]) == 1
+
+
+def test_a_printed_chapter_is_a_pdf_of_its_sections(paper):
+    titles = re.findall(rb"/Title ?[(<]", paper["pdf"])
+    assert len(titles) == 1 + len(paper["headings"])  # the document's own, and the outline
+    sheets = len(re.findall(rb"/Type\s*/Page\b", paper["pdf"]))
+    least = -(-paper["height"] // PAPER["height"])
+    assert least <= sheets <= 1.5 * least  # what may not break leaves room on a sheet
 
 
 def test_figures_look_the_same_after_they_were_made_lighter(browser):

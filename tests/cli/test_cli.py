@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,16 +80,15 @@ def test_train_stores_the_run_and_sums_it_up(capsys):
     run = RunStore("runs").read(SPEC)
     row = run.row()
     assert err == ""  # a progress bar is for terminals
-    assert out.splitlines() == [
-        f"run    {SPEC.hash}",
-        "N      2,048 n_params_nonemb; 4,096 n_params_matmul; 6,144 n_params",
-        f"D      12,800 tokens in 200 steps, {12_800 / 2048:.3g} per n_params_nonemb",
-        f"C      {row['flops']:.4g} FLOPs as executed; {6 * 2048 * 12_800:.4g} by 6 n_params_nonemb D",
-        "status ok",
-        f"loss   {run.loss:.4f} ± {run.loss_se:.4f} nats/token on the validation sample",
-        f"time   {run.seconds:.1f} s, {row['tokens_per_second']:,.0f} tokens/s; {row['device']}, {row['runtime']}",
-        f"file   {Path('runs', SPEC.hash)}.json",
-    ]
+    said = {line.split()[0]: line for line in out.splitlines()}
+    assert said["run"].split()[1] == SPEC.hash
+    assert [number for number in ("2,048", "4,096", "6,144") if number not in said["N"]] == []
+    assert [number for number in ("12,800", "200 ", f"{12_800 / 2048:.3g}") if number not in said["D"]] == []
+    assert [C for C in (row["flops"], 6 * 2048 * 12_800) if f"{C:.4g}" not in said["C"]] == []
+    assert said["status"].split()[1] == "ok"
+    assert f"{run.loss:.4f} ± {run.loss_se:.4f} nats" in said["loss"]
+    assert [part for part in (f"{run.seconds:.1f} s", row["device"], row["runtime"]) if part not in said["time"]] == []
+    assert said["file"].endswith(str(Path("runs", f"{SPEC.hash}.json")))
     entropy = 1.69  # of the letters, nats: no model knows more
     assert entropy - 0.1 < run.loss < 2.0
     assert sorted(path.name for path in Path("runs").iterdir()) == [f"{SPEC.hash}.json", f"{SPEC.hash}.npz"]
@@ -108,10 +108,9 @@ def test_a_stored_run_is_not_trained_again(capsys, monkeypatch):
     assert main(["train", "spec.json"]) == 0
     out, err = capsys.readouterr()
     assert out == first
-    assert err == (
-        f"scalinglaws: run {SPEC.hash} was not trained again: it is in runs; "
-        f"delete {Path('runs', SPEC.hash)}.json to repeat it\n"
-    )
+    assert SPEC.hash in err
+    assert "not trained again" in err
+    assert str(Path("runs", f"{SPEC.hash}.json")) in err  # what to delete to repeat it
 
 
 def test_options_reach_the_trainer(monkeypatch):
@@ -198,17 +197,19 @@ def must_not_start(loop):
     raise AssertionError("the run starts again instead of going on")
 
 
-@pytest.mark.parametrize("send", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(send, monkeypatch):
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(name, monkeypatch):
+    send = getattr(signal, name)
     code = STOPPED.format(send=int(send))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     child = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True)
     checkpoint = Path("runs", f"{SPEC.hash}.ckpt.npz")
-    if send == signal.SIGKILL:
-        assert child.returncode == -signal.SIGKILL
+    if name == "SIGKILL":
+        assert child.returncode == -send
     else:
         assert child.returncode == 130
-        assert child.stderr == f"scalinglaws: stopped; the same command goes on from {checkpoint}\n"
+        assert re.fullmatch(rf"scalinglaws: .*{re.escape(str(checkpoint))}\n", child.stderr)
     assert 100 <= train.load_state(checkpoint, SPEC, "cpu").step < SPEC.train.steps
     assert RunStore("runs").missing([SPEC]) == [SPEC]
     with monkeypatch.context() as patch:

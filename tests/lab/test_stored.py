@@ -44,6 +44,7 @@ CHEAP, REPEATED = 2e10, 3  # FLOPs, about a second on one core; so many runs of 
 SEED_SCATTER = 0.02  # nats: what seeds do to the smallest models (LOG.md), where a sweep has one seed
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_runs_comes_out_again(stored, request):
     """On the same kind of processor with the same library, to a last digit of the table: batched products round as
     single ones do. Elsewhere sums are ordered otherwise, and training amplifies the last bit until it is as good as

@@ -392,6 +392,7 @@ train.train(spec, t.CORPUS, checkpoint={path!r}, checkpoint_seconds=0)
 """
 
 
+@pytest.mark.posix
 def test_kill_9_in_the_middle_loses_nothing(tmp_path):
     """Three kills at different moments; the run ends with the bits of an undisturbed one."""
     path = tmp_path / "run.npz"
