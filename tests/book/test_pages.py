@@ -85,9 +85,14 @@ def no_way_past_the_frame(page):
 
 
 def figures_that_stay_small(page):
-    """Return the widths of the first figure before, between and after two taps, where they do not show it in full."""
+    """Return the figures that neither stack their panels nor become larger at a tap.
+
+    Of the first that should become larger, the widths before, between and after two taps that do not show it whole.
+    """
+    if left := page.locator("article .cell_output img:not(.enlarge img, .panel img)").all():
+        return [figure.get_attribute("src") for figure in left]
     figure, widths = page.locator(".enlarge").first, []
-    if page.locator("article .cell_output img").count() == 0:
+    if page.locator(".enlarge").count() == 0:
         return []
     for _ in range(3):
         widths.append(figure.locator("img").bounding_box()["width"])
