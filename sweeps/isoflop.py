@@ -3,13 +3,11 @@
 scalinglaws sweep isoflop --workers 2 --device cpu --precision fp32 --csv data/runs/isoflop.csv
 """
 
-from dataclasses import replace
-
 from scalinglaws import recipe
 from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-TEXT = replace(recipe.TEXT, d_head=8)  # half the usual heads: more widths to choose from
+TEXT = recipe.NARROW_HEADS  # more widths to choose from
 WIDTHS = {  # by FLOPs as executed, around where the least loss is expected
     1e10: (8, 16, 24, 32, 40, 48, 64),
     4e10: (8, 16, 24, 32, 40, 48, 64),

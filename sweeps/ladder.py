@@ -10,7 +10,7 @@ from scalinglaws import counting, recipe
 from scalinglaws.config import DataConfig, RunSpec
 from scalinglaws.lab import grids
 
-SUBWORDS = replace(recipe.TEXT, d_head=8, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
+SUBWORDS = replace(recipe.NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 LONG_WARMUP = 2**18  # tokens, for every size: all of the best run at the least budget, a twelfth of the largest's
 EVAL_TOKENS = 2**15  # of the same sample everywhere, so that its luck is common to all
 ROOT10 = 10**0.5

@@ -3,13 +3,11 @@
 scalinglaws sweep overtraining --workers 2 --device cpu --precision fp32 --csv data/runs/overtraining.csv
 """
 
-from dataclasses import replace
-
 from scalinglaws import counting, recipe
 from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-TEXT = replace(recipe.TEXT, d_head=8)
+TEXT = recipe.NARROW_HEADS
 WIDTHS = (40, 32, 24, 16)
 TOKENS_PER_PARAM = (20, 40, 80, 160, 320, 640)  # of n_params_nonemb
 SEEDS = (0, 1, 2)

@@ -3,13 +3,11 @@
 scalinglaws sweep schedules --workers 2 --device cpu --precision fp32 --csv data/runs/schedules.csv
 """
 
-from dataclasses import replace
-
 from scalinglaws import recipe
 from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-TEXT = replace(recipe.TEXT, d_head=8)
+TEXT = recipe.NARROW_HEADS
 WIDTHS = (64, 48, 32, 24, 16)
 LENGTHS = tuple(2**k for k in range(16, 22))
 SEEDS = (0, 1, 2)

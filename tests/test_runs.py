@@ -489,3 +489,59 @@ def test_a_run_without_a_finite_loss_is_not_ok():
             replace(RUN, loss=loss)
     with pytest.raises(ValueError, match="status='fine'"):
         replace(RUN, status="fine")
+
+
+# Verbs.
+
+
+def test_points_are_the_columns_that_a_fit_takes():
+    df = runs.table([RUN, other(1)])
+    found = runs.points(df, N="n_params", C="flops_6nd")
+    assert list(found) == ["N", "D", "L", "C"]
+    row, want = found.iloc[0], RUN.row()
+    assert row.tolist() == [want["n_params"], want["tokens"], want["loss"], want["flops_6nd"]]
+    assert runs.points(df)["N"].tolist() == [want["n_params_nonemb"]] * 2
+    with pytest.raises(ValueError, match=r"^N='params': no such column; the table has hash, "):
+        runs.points(df, N="params")
+
+
+def test_past_the_plateau_is_below_it_and_half_way_down_where_the_floor_is_known():
+    losses = [math.nan, 1.0, 1.4, 1.6, 1.9, 2.0, 3.0]
+    df = pd.DataFrame({"loss": losses})
+    assert runs.past_plateau(df, 2.0).index.tolist() == [1, 2, 3, 4]
+    assert runs.past_plateau(df, 2.0, floor=1.0).index.tolist() == [1, 2]
+
+
+def of(**changes) -> Run:
+    """The run of a changed spec: of another width, length, seed, rate or text."""
+    model = replace(SPEC.model, **{k: v for k, v in changes.items() if k in ("d_model", "d_ff")})
+    train = replace(SPEC.train, **{k: v for k, v in changes.items() if k in ("tokens", "seed", "lr")})
+    return replace(RUN, spec=RunSpec(model=model, train=train, data=DataConfig(unique_tokens=changes.get("unique"))))
+
+
+def test_labels_of_trunks_and_cells_tell_apart_all_but_length_and_seed():
+    """A trunk is all lengths of one model, a cell all seeds of one length; another rate or text is another of both."""
+    df = runs.table(
+        [
+            of(),
+            of(tokens=102_400),
+            of(seed=1),
+            of(seed=1, tokens=102_400),
+            of(d_model=64),
+            of(d_model=64, lr=0.5),
+            of(d_model=64, unique=1000),
+            of(d_model=64, unique=1000, seed=1),
+        ]
+    )
+    assert pd.factorize(runs.trunks(df))[0].tolist() == [0, 0, 1, 1, 2, 3, 4, 5]
+    assert pd.factorize(runs.cells(df))[0].tolist() == [0, 1, 0, 1, 2, 3, 4, 4]
+    assert runs.trunks(df[4:]).index.tolist() == [4, 5, 6, 7]
+    assert runs.trunks(df[:2]).nunique() == runs.cells(df[:1]).nunique() == 1
+
+
+@pytest.mark.parametrize("name", ["synthetic", "isoflop", "overtraining"])
+def test_trunks_of_stored_runs_are_width_and_seed(name):
+    """In the order in which chapters counted them before, so that resamples stay what they are."""
+    df = runs.stored(name)
+    labels = df["d_model"].astype(str) + " " + df["seed"].astype(str)
+    np.testing.assert_array_equal(*(pd.factorize(column, sort=True)[0] for column in (labels, runs.trunks(df))))

@@ -5,7 +5,7 @@ million tokens on what bigrams can tell, and no law shows. Chapter 2 runs that c
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scalinglaws.config import DataConfig, ModelConfig, Position, RunSpec, Schedule, TrainConfig
 
@@ -56,6 +56,7 @@ class Recipe:
 
 
 TEXT = Recipe()
+NARROW_HEADS = replace(TEXT, d_head=8)  # half the heads' size: twice as many widths to choose from
 
 # The synthetic source asks only which two tokens came last. Short windows with positions of their own find that in a
 # quarter of a million tokens at every seed; rotary ones find it sometimes (measured: see LOG.md).

@@ -148,6 +148,72 @@ def check(df: pd.DataFrame) -> pd.DataFrame:
     return df
 
 
+def points(table: pd.DataFrame, *, N: str = "n_params_nonemb", C: str | None = None) -> pd.DataFrame:
+    """Columns N, D and L of a run table, for ``sl.fit(law, **runs.points(table))``; C too where its column is named.
+
+    Parameters
+    ----------
+    table : DataFrame [n_runs]
+        A run table, or rows of one; those to be fitted have a loss, see `past_plateau`.
+    N : str
+        Column that counts as N, in parameters. That of C, in FLOPs, is "flops" or "flops_6nd"; D is ``tokens`` and L
+        ``loss``, in nats per token.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there.
+
+    >>> points(stored("synthetic")).head(1)
+            N       D         L
+    0  196608  262144  1.989138
+    """
+    columns = {"N": N, "D": "tokens", "L": "loss"} | ({} if C is None else {"C": C})
+    for letter, column in columns.items():
+        if column not in table:
+            raise ValueError(f"{letter}={column!r}: no such column; the table has {', '.join(table.columns)}")
+    return pd.DataFrame({letter: table[column] for letter, column in columns.items()})
+
+
+def past_plateau(table: pd.DataFrame, plateau: float, floor: float | None = None) -> pd.DataFrame:
+    """The rows whose loss lies below the plateau: a model that has learned no more obeys no law of N and D.
+
+    Parameters
+    ----------
+    plateau : float
+        Loss of a guess from the last token alone, nats per token: ``MarkovSource.bigram_entropy``, or of a text
+        ``corpus.ngram_entropy(tokens, 2, vocab_size)``.
+    floor : float, optional
+        The lowest loss that is possible, where it is known: then only rows more than half way down to it are kept.
+
+    >>> table = stored("synthetic")
+    >>> len(table), len(past_plateau(table, 2.3837)), len(past_plateau(table, 2.3837, floor=1.7259))
+    (126, 125, 109)
+    """
+    return table[table["loss"] < (plateau if floor is None else (plateau + floor) / 2)]
+
+
+def trunks(table: pd.DataFrame) -> pd.Series:
+    """Label of the trunk of each run: runs are of one if they differ in their length alone.
+
+    They share first weights and the order of the data, so they are one piece of evidence: resample them whole,
+    ``sl.bootstrap(fit, seed=0, clusters=runs.trunks(table))``.
+
+    >>> trunks(stored("synthetic")).nunique()  # seven widths, three seeds
+    21
+    """
+    return _labels(table, without="tokens")
+
+
+def cells(table: pd.DataFrame) -> pd.Series:
+    """Label of the cell of each run: runs are of one if they differ in their seed alone.
+
+    >>> cells(stored("synthetic")).nunique()  # seven widths, six lengths
+    42
+    """
+    return _labels(table, without="seed")
+
+
 def read_csv(path: str | Path) -> pd.DataFrame:
     """Checked run table from a file of `write_csv`, with the types of `dtypes`; columns beyond those are kept."""
     # Left to itself pandas reads the hash 1234e5678901 as a number.
@@ -278,6 +344,14 @@ def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
         body[key] = math.nan if body[key] is None else float(body[key])
     spec = from_json(json.dumps(body.pop("spec")), RunSpec)
     return Run(spec=spec, curve=curve, **body)
+
+
+def _labels(table: pd.DataFrame, *, without: str) -> pd.Series:
+    """Text of each row from the config columns that vary; rows of equal text are equal in all but one column."""
+    names = {f.name for part in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(part)} - {without}
+    varying = [column for column in table if column in names and len(table[column].unique()) > 1]
+    labels = [" ".join(map(str, row)) for row in table[varying].itertuples(index=False)]
+    return pd.Series(labels if varying else "", index=table.index)
 
 
 def _typed(df: pd.DataFrame) -> pd.DataFrame:

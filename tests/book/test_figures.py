@@ -46,7 +46,7 @@ def draw_curves(ax):
 DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves}
 
 
-@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades"}))
+@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades", "ticks"}))
 def test_every_figure_labels_its_axes_and_changes_no_setting(name):
     before, ax = dict(mpl.rcParams), axes()
     DRAW[name](ax)
@@ -147,3 +147,17 @@ def test_ordered_lines_show_on_white_and_inverted_on_black(n):
     white, black = luminance(np.ones(3)), luminance(np.array([0x14, 0x17, 0x1B]) / 255)
     assert min(contrast(white, luminance(color)) for color in colors) >= 3
     assert min(contrast(black, luminance(1 - color)) for color in colors) >= 3
+
+
+def test_ticks_are_plain_numbers_where_they_were_asked_for():
+    ax = Figure().add_subplot(xscale="log", yscale="log")
+    ax.plot([1, 1000], [1, 20_000])
+    figures.ticks(ax, x={1: "one", 500: 5}, y=(0.03, 1, 20_000))
+    ax.figure.draw_without_rendering()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "5"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0.03", "1", "20,000"]
+    assert list(ax.get_xticks()) == [1, 500]
+    assert not len(ax.get_xticks(minor=True)) + len(ax.get_yticks(minor=True))
+    figures.ticks(ax, y=[1.8, 2.0, 2.25])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1.80", "2.00", "2.25"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "5"]

@@ -4,6 +4,8 @@ Colors are the caller's cycle (``C0``, ``C1``) and, for an ordered quantity, `sh
 color-blind readers, and shape or dash says the same again. Nothing here opens a figure or changes a setting.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -14,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
 
-__all__ = ["LABELS", "curves", "power_law", "residuals", "shades"]
+__all__ = ["LABELS", "curves", "power_law", "residuals", "shades", "ticks"]
 
 LABELS = {
     "n_params": "parameters N, all",
@@ -146,6 +148,41 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
         ax.plot(ordered[x], ordered[y], color=shade, label=f"{value:.3g}" if isinstance(value, float) else f"{value:,}")
     _log_axes(ax, x, y)
     ax.legend(title=LABELS.get(by, by))
+
+
+def ticks(
+    ax: Axes,
+    *,
+    x: Sequence[float] | Mapping[float, object] | None = None,
+    y: Sequence[float] | Mapping[float, object] | None = None,
+) -> None:
+    """Mark places on logarithmic axes, in plain numbers, and leave out the small ticks of both.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, y : sequence or mapping, optional
+        Where the ticks of an axis go, or what is written there by where it goes. Numbers that span less than a decade
+        are written with equally many digits after the point.
+
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot(xscale="log", yscale="log")
+    >>> ticks(ax, x={250_000: "¼", 500_000: "½"}, y=(1.8, 2.0, 2.2))
+    >>> [label.get_text() for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
+    ['¼', '½', '1.8', '2.0', '2.2']
+    """
+    for axis, places in ((ax.xaxis, x), (ax.yaxis, y)):
+        if places is not None:
+            labels = map(str, places.values()) if isinstance(places, Mapping) else _numbers(places)
+            axis.set_ticks(list(places), list(labels))
+    ax.minorticks_off()
+
+
+def _numbers(places: Sequence[float]) -> list[str]:
+    """Numbers in words of a tick; those of one decade with the same digits after the point."""
+    short = [f"{place:,.10g}" for place in places]
+    digits = max(len(text.partition(".")[2]) for text in short)
+    return [f"{place:,.{digits}f}" for place in places] if max(places) < 10 * min(places) else short
 
 
 def _formula(fit: Fit, symbol: str) -> str:

@@ -1,14 +1,14 @@
 """The ``scalinglaws`` command.
 
 A subcommand is a module with two functions: ``add`` declares its arguments, ``run`` does the work and returns the exit
-code.
-What a user can mend ends as one line on stderr and code 2, never as a traceback. Only commands that train import torch,
-and only when they do.
+code. What a user can mend ends as one line on stderr and code 2, never as a traceback. Only commands that train import
+torch, and only when they do.
 """
 
 import argparse
 from typing import NoReturn
 
+from scalinglaws import __version__  # a text; the face is not used inside the package
 from scalinglaws.cli import claims, fit, plan, spec, sweep, train
 from scalinglaws.cli.words import say
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"scalinglaws {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (train, sweep, spec, fit, plan, claims):
         command.add(commands)
