@@ -40,7 +40,7 @@ def test_the_rows_say_where_they_come_from(stored):
     assert (table["seconds"] > 0).all()
 
 
-CHEAP, REPEATED = 2e10, 3  # FLOPs, about a second on one core; so many runs of no more are trained again
+CHEAP, REPEATED = 2e10, 2  # FLOPs, about a second on one core; so many runs of no more are trained again
 SEED_SCATTER = 0.02  # nats: what seeds do to the smallest models (LOG.md), where a sweep has one seed
 
 

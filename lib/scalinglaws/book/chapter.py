@@ -11,12 +11,13 @@ import textwrap
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from html import escape
+from importlib.util import find_spec
 from typing import TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython import get_ipython
-from IPython.display import HTML, Markdown
+from IPython.display import HTML, Markdown, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from scalinglaws import published
@@ -28,6 +29,7 @@ __all__ = ["chapters", "quote", "setup", "show", "style", "verdicts"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
+GLUED = "application/papermill.record/"  # before the type of what is kept for the prose and not shown
 
 Quoted = TypeVar("Quoted", float, str)
 
@@ -58,13 +60,11 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     fmt : str
         How to print it, see `number`.
     """
-    if get_ipython() is None:
+    if get_ipython() is None or find_spec("myst_nb") is None:  # Colab: the notebook runs without the book's tools
         return value
-    try:
-        from myst_nb import glue
-    except ImportError:  # Colab: the notebook runs without the book's tools
-        return value
-    glue(name, number(value, fmt), display=False)
+    # What `myst_nb.glue` would leave; to import that loads Sphinx, two seconds a chapter.
+    record = {GLUED + "text/plain": repr(number(value, fmt))}
+    display(record, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": GLUED}})
     return value
 
 
