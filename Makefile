@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME JUPYTER_PATH MPLBACKEND
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help check book test claims lint cold clean
+.PHONY: help check book test derived claims lint cold clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,11 @@ check: lint  ## Check style and types, then run the unit tests: no chapters, no 
 test: lint  ## Check style and types, then run the unit tests, every notebook and the tests of the built pages
 	@# Chapters come first: the build of the book takes over what they put out.
 	$(PYTEST) chapters tests --nbmake --nbmake-kernel=python3 --nbmake-timeout=600
+
+derived: $(STAMP)  ## Store again, in data/derived, what chapters compute from other people's runs; needs the runs
+	OMP_NUM_THREADS=1 SCALINGLAWS_DERIVED=$(CURDIR)/data/derived SCALINGLAWS_CLAIMS=$(CURDIR)/_build/claims-unread \
+	  $(BIN)/python -m pytest $$(grep -l book.derived chapters/*.ipynb) --nbmake --nbmake-kernel=python3 \
+	  --nbmake-timeout=600 -n 2
 
 claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
 	rm -rf _build/claims

@@ -10,22 +10,15 @@ if TYPE_CHECKING:
     from scalinglaws.book.chapter import chapters, published_rows, quote, setup, show, style, verdicts
     from scalinglaws.book.claims import Claim, Claims, number
     from scalinglaws.book.exercise import Exercise
+    from scalinglaws.book.public import derived, raw
 
 __all__ = [
-    "Claim",
-    "Claims",
-    "Exercise",
-    "chapters",
-    "number",
-    "published_rows",
-    "quote",
-    "setup",
-    "show",
-    "style",
-    "verdicts",
-]
+    "Claim", "Claims", "Exercise", "chapters", "derived", "number", "published_rows", "quote", "raw", "setup", "show",
+    "style", "verdicts",
+]  # fmt: skip
 
-_HOMES = {"Claim": "claims", "Claims": "claims", "number": "claims", "Exercise": "exercise"}
+_HOMES = {"Exercise": "exercise", "derived": "public", "raw": "public"}
+_HOMES |= dict.fromkeys(("Claim", "Claims", "number"), "claims")
 
 
 def __getattr__(name: str):
