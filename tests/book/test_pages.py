@@ -7,7 +7,9 @@ import io
 import itertools
 import re
 from collections import Counter
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +18,8 @@ import yaml
 from browsing import ROOT, SITE, Visit, barriers, faint_text, on_pages, thin, weak_text
 from scalinglaws_book import lighter
 from wcag import contrast, luminance
+
+from scalinglaws.book import ledger
 
 GENERATED = ("genindex", "search")
 pytestmark = on_pages
@@ -219,6 +223,41 @@ def test_pages_open_without_an_error_and_ask_nothing_of_the_network(visits):
 )
 def test_pages_have_no(when, what, visits):
     assert {visit.name: visit.seen[when][what] for visit in visits if visit.seen[when][what]} == {}
+
+
+def dead_links(pages):
+    """Return the links of pages to a place that their file, or another of these, does not have, by page."""
+    texts = {path.resolve(): path.read_text(encoding="utf-8") for path in pages}
+    places = {path: {unescape(id) for id in re.findall(r'\bid="([^"]+)"', text)} for path, text in texts.items()}
+    dead = {}
+    for path, text in texts.items():
+        for file, place in re.findall(r'<a\b[^>]*\bhref="([^"#:]*)#([^"]+)"', text):
+            target = (path.parent / unquote(file)).resolve() if file else path
+            if target.suffix == ".html" and unescape(unquote(place)) not in places.get(target, ()):
+                dead.setdefault(path.name, []).append(f"{file}#{place}")
+    return dead
+
+
+def test_links_lead_to_a_place(pages):
+    assert dead_links(pages) == {}
+
+
+def test_dead_links_are_seen(tmp_path):
+    here, there = tmp_path / "a.html", tmp_path / "b.html"
+    here.write_text('<p id="x"><a href="#x"></a><a class="c" href="b.html#y%C3%A9"></a><a href="b.html#z"></a></p>')
+    there.write_text('<p id="yé"><a href="a.html#y"></a><a href="c.html#x"></a></p>', encoding="utf-8")
+    assert dead_links([here, there]) == {"a.html": ["b.html#z"], "b.html": ["a.html#y", "c.html#x"]}
+
+
+def test_every_claim_of_the_ledger_is_on_its_page_and_no_other(pages):
+    """Whether other people's runs are on the machine that builds the book, or not."""
+    shown = {
+        (path.stem, claim)
+        for path in pages
+        for claim in re.findall(r'\bid="claim-([^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    rows = ledger.read()
+    assert shown == set(zip(rows["notebook"], rows["id"], strict=True))
 
 
 def test_every_page_has_a_title_of_its_own(visits):
