@@ -55,10 +55,8 @@ class Visit:
         page.evaluate("window.MathJax?.startup?.promise.then(() => true)")
         page.evaluate("document.fonts.ready.then(() => true)")
         self.seen = look(page)
-        outside = [f"outside: {url}" for url in self.loaded if not url.startswith(("file:", "data:", "blob:"))]
-        self.trouble = self.trouble + [
-            f"outside: {url}" for url in outside
-        ]  # what follows is the closing of the window
+        asked = [f"outside: {url}" for url in self.loaded if not url.startswith(("file:", "data:", "blob:"))]
+        self.trouble = self.trouble + asked  # and not what follows, the closing of the window
         context.close()
 
     def hear(self, message):
@@ -69,7 +67,7 @@ class Visit:
     def weight(self):
         """Size of all files that the page loaded, in bytes."""
         files = {unquote(urlparse(url).path) for url in self.loaded if url.startswith("file:")}
-        return sum(Path(name).stat().st_size for name in files)
+        return sum(Path(name).stat().st_size for name in files if Path(name).is_file())
 
 
 # Text and the first solid background behind it, for one element of each kind.
