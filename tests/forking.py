@@ -14,7 +14,7 @@ import playwright.sync_api  # noqa: F401
 import pytest
 import scipy.optimize
 import scipy.stats  # noqa: F401
-import torch  # noqa: F401
+import torch._dynamo  # noqa: F401  # torch's optimizers import it at their first step
 
 sys.dont_write_bytecode = True  # of two versions of a file within one second the second would be taken for the first
 for line in sys.stdin:
