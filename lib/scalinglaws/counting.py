@@ -6,10 +6,17 @@ The conventions differ by what they leave out, which at small scale is most of t
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from scalinglaws.config import ModelConfig
 
-FLOPS_PER_PARAM_TOKEN = 6.0  # two for the forward pass and four for the backward: Kaplan et al. 2020, section 2.1
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, "NDArray[np.float64]", "pd.Series")
+FLOPS_PER_PARAM_TOKEN = 6  # two for the forward pass and four for the backward: Kaplan et al. 2020, section 2.1
 PF_DAY = 1e15 * 86_400  # floating-point operations; Kaplan et al. 2020, section 1.3
 
 
@@ -88,9 +95,31 @@ def flops(model: ModelConfig, tokens: int) -> int:
     return flops_per_token(model) * tokens
 
 
-def flops_6nd(n: float, tokens: float) -> float:
-    """C by the rule 6 N D; say which N."""
-    return 6 * n * tokens
+def flops_6nd(n: Number, tokens: Number) -> Number:
+    """C by the rule 6 N D; say which N.
+
+    >>> flops_6nd(70e9, 1.4e12)
+    5.88e+23
+    """
+    return FLOPS_PER_PARAM_TOKEN * n * tokens
+
+
+def tokens_6nd(flops: Number, n: Number) -> Number:
+    """D such that C = 6 N D.
+
+    >>> tokens_6nd(5.88e23, 70e9)
+    1400000000000.0
+    """
+    return flops / (FLOPS_PER_PARAM_TOKEN * n)
+
+
+def params_6nd(flops: Number, tokens: Number) -> Number:
+    """N such that C = 6 N D, in the counting of C.
+
+    >>> params_6nd(5.88e23, 1.4e12)
+    70000000000.0
+    """
+    return flops / (FLOPS_PER_PARAM_TOKEN * tokens)
 
 
 def pf_days(flops: float) -> float:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import pandas as pd
 import pooch
 
+from scalinglaws import counting
 from scalinglaws.files import DATA, cache_folder
 
 
@@ -109,7 +110,7 @@ def _read_epoch(content: Mapping[str, bytes]) -> pd.DataFrame:
     (text,) = content.values()
     own = pd.read_csv(io.BytesIO(text))
     N, C = own["Model Size"], own["Training FLOP"]
-    return pd.concat([pd.DataFrame({"N": N, "D": C / (6 * N), "C": C, "L": own["loss"]}), own], axis=1)
+    return pd.concat([pd.DataFrame({"N": N, "D": counting.tokens_6nd(C, N), "C": C, "L": own["loss"]}), own], axis=1)
 
 
 def _read_gadre(content: Mapping[str, bytes]) -> pd.DataFrame:
@@ -119,8 +120,12 @@ def _read_gadre(content: Mapping[str, bytes]) -> pd.DataFrame:
         run = json.loads(text)
         N, D = run["hyperparameters"]["params"], run["hyperparameters"]["tokens"]
         losses = {f"loss_{Path(result['val_data'][0]).parent.name}": result["loss"] for result in run["results"]}
-        row = {"model": Path(file).stem, "dataset_name": run["dataset_name"], "N": N, "D": D, "C": 6 * float(N) * D}
-        row |= {"L": losses["loss_c4_val"], "n_params_nonemb": run["hyperparameters"]["params_no_embed"]}
+        row = {"model": Path(file).stem, "dataset_name": run["dataset_name"], "N": N, "D": D}
+        row |= {
+            "C": counting.flops_6nd(float(N), D),
+            "L": losses["loss_c4_val"],
+            "n_params_nonemb": run["hyperparameters"]["params_no_embed"],
+        }
         rows.append(row | {"tokens_per_param": D / N} | losses)
     return pd.DataFrame(rows).sort_values(["C", "model"], ignore_index=True)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalinglaws import counting
+
 __all__ = ["GUESSES", "Points", "read"]
 
 GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -224,11 +226,10 @@ def _completed(columns: dict, needs: Sequence[str]) -> tuple[dict, list[str]]:
     if len(have) != 2:
         return columns, []
     (missing,) = set("NDC") - have
-    six_nd = {"N": ("C / (6 D)", "D"), "D": ("C / (6 N)", "N")}
     if missing == "C":
-        return columns | {"C": 6 * columns["N"] * columns["D"]}, ["C = 6 N D"] if "C" in needs else []
-    rule, by = six_nd[missing]
-    return columns | {missing: columns["C"] / (6 * columns[by])}, [f"{missing} = {rule}"]
+        return columns | {"C": counting.flops_6nd(columns["N"], columns["D"])}, ["C = 6 N D"] * ("C" in needs)
+    rule, other = {"N": (counting.params_6nd, "D"), "D": (counting.tokens_6nd, "N")}[missing]
+    return columns | {missing: rule(columns["C"], columns[other])}, [f"{missing} = C / (6 {other})"]
 
 
 def _doubts(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import curve_fit
 from scipy.special import ndtri
 
+from scalinglaws.counting import flops_6nd
 from scalinglaws.files import DATA
 from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.laws.catalogue import chinchilla
@@ -28,7 +29,7 @@ NOISES: tuple[Noise, ...] = get_args(Noise)
 
 STORED = DATA / "calibration.csv"  # made by benchmarks/calibration.py
 QUANTITIES = ("alpha", "beta", "E", "a", "ln N_opt")
-C_FAR = 100.0  # times the largest budget of the points: where the optimum is foretold
+C_FAR = 100.0  # times the largest budget of the points: where the optimum is predicted
 SMOOTH = 0.7  # in ln C: over so much the spread of unequal noise is averaged
 STEP = 1e-5  # of a parameter, for slopes
 LEVEL = 0.95
@@ -52,7 +53,7 @@ class Design:
 
     def quantities(self, theta: Mapping[str, Array]) -> dict[str, Array]:
         """What intervals are asked for: parameters, the exponent of N_opt, and N_opt far beyond the points."""
-        far = C_FAR * 6.0 * float((self.N * self.D).max())
+        far = C_FAR * float(flops_6nd(self.N, self.D).max())
         exponent, size = chinchilla.optimum_exponents(theta)[0], chinchilla.optimum(theta, far)[0]
         return dict(zip(QUANTITIES, (theta["alpha"], theta["beta"], theta["E"], exponent, np.log(size)), strict=True))
 
@@ -133,7 +134,7 @@ def _intervals(design: Design, cloud: Bootstrap, method: Method) -> dict[str, tu
 
 
 def _by_curvature(design: Design, found: Fit) -> dict[str, tuple[float, float]]:
-    """Least squares of ln L with the covariance that `curve_fit` reports: the usual way, and a trap."""
+    """Least squares of ln L with the covariance that `curve_fit` reports: the usual way, for comparison."""
 
     def log_loss(_: ArrayLike, *u: float) -> Array:
         return np.log(chinchilla.value(chinchilla.theta(np.array(u)), design.N, design.D))

@@ -1,4 +1,4 @@
-"""What a fit does not determine: blind directions, narrow ranges, strong correlations, a far floor."""
+"""What a fit does not determine: undetermined directions, narrow ranges, strong correlations, a distant floor."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from itertools import combinations
 
 import numpy as np
 
-from scalinglaws.laws.bootstrap import as_it_is, noise_of
+from scalinglaws.laws.bootstrap import Resamples
 from scalinglaws.laws.fit import Fit
-from scalinglaws.laws.newton import MAX_CONDITION, Problem
+from scalinglaws.laws.newton import MAX_CONDITION
 
 __all__ = ["Identifiability", "identifiability"]
 
 STRONG_CORRELATION = 0.99
-FEW_DECADES = 1.0  # a power law seen over less than a factor of 10 can be many other things
+FEW_DECADES = 1.0  # over less than a factor of 10, many other curves look like a power law
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Identifiability:
     usable: bool  # whether the condition is at most `newton.MAX_CONDITION`
     correlations: tuple[tuple[str, str, float], ...]  # strongest first
     relative_errors: Mapping[str, float]  # standard error by the curvature over the estimate; empty if not usable
-    findings: tuple[str, ...]  # sentences, the gravest first
+    findings: tuple[str, ...]  # sentences, the most serious first
 
     def summary(self) -> str:
         """Return the findings as text of a few lines."""
@@ -36,10 +36,16 @@ def identifiability(fit: Fit) -> Identifiability:
     """Return condition, correlations, and in words what the fitted points cannot tell.
 
     Works for any fit, also one that `Fit.checked` refuses.
+
+    >>> from scalinglaws.laws import power
+    >>> from scalinglaws.laws.fit import fit
+    >>> print(identifiability(fit(power, x=[1, 2, 4, 8], L=[8, 4, 2, 1])).summary())
+    the points determine the parameters (condition 1.2904)
+      - x spans a factor of 8: too narrow to show a power law, widen it
     """
     usable = fit.condition <= MAX_CONDITION
     errors = _relative_errors(fit) if usable and fit.correlations else {}
-    findings = [*_blind_directions(fit, usable), *_narrow_ranges(fit), *_uncertain(fit, errors), *_floor(fit)]
+    findings = [*_undetermined(fit, usable), *_narrow_ranges(fit), *_uncertain(fit, errors), *_floor(fit)]
     return Identifiability(
         condition=fit.condition,
         usable=usable,
@@ -49,11 +55,10 @@ def identifiability(fit: Fit) -> Identifiability:
     )
 
 
-def _blind_directions(fit: Fit, usable: bool) -> Iterator[str]:
-    """What can change together without the points noticing."""
+def _undetermined(fit: Fit, usable: bool) -> Iterator[str]:
+    """Parameters that can change without a change of the losses, and those at a bound or tightly correlated."""
     if not usable:
-        problem = Problem.of(fit.law, fit.x, fit.L, fit.residual)
-        jacobian = problem.jacobian(problem.center(fit.theta))
+        jacobian = fit.problem.jacobian(fit.problem.center(fit.theta))
         direction = np.abs(np.linalg.svd(jacobian, full_matrices=False)[2][-1])
         names = [name for name, size in zip(fit.theta, direction, strict=True) if size > 0.3 * direction.max()]
         yield f"{' and '.join(names)} can change without a change of any loss by more than round-off"
@@ -64,10 +69,11 @@ def _blind_directions(fit: Fit, usable: bool) -> Iterator[str]:
 
 
 def _narrow_ranges(fit: Fit) -> Iterator[str]:
-    """Variables that hardly vary, and pairs that vary on a line only."""
+    """Variables that span little, and pairs that vary together only."""
     for name, column in fit.x.items():
         if fit.law.least_sizes[name] > 1 and np.log10(column.max() / column.min()) < FEW_DECADES:
-            yield f"{name} spans a factor of {column.max() / column.min():.3g}: hardly a power law's worth, widen it"
+            span = column.max() / column.min()
+            yield f"{name} spans a factor of {span:.3g}: too narrow to show a power law, widen it"
     for one, other in combinations(fit.x, 2):
         a, b = (np.log(fit.x[name]) for name in (one, other))
         if a.std() == 0 or b.std() == 0:
@@ -81,9 +87,9 @@ def _narrow_ranges(fit: Fit) -> Iterator[str]:
 
 def _relative_errors(fit: Fit) -> dict[str, float]:
     """Standard error over estimate by the curvature, of every parameter inside its bounds."""
-    resamples = as_it_is(fit)
-    noise = noise_of(resamples.problem, resamples.u, resamples.delta)
-    _, _, hessian = resamples.problem.evaluate(resamples.u, np.ones((1, fit.n_points)), resamples.delta)
+    resamples = Resamples.once(fit)
+    noise = fit.problem.noise_variance(resamples.u, resamples.delta)
+    _, _, hessian = fit.problem.evaluate(resamples.u, np.ones((1, fit.n_points)), resamples.delta)
     low, high = fit.law.bounds
     held = ((resamples.u <= low) | (resamples.u >= high))[0]
     covariance = noise * np.linalg.pinv(np.where(held[:, None] | held, np.eye(held.size), hessian[0]), hermitian=True)

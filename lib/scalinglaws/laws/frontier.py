@@ -1,26 +1,25 @@
-"""The three Chinchilla approaches, a second road to the third, and what to train for a budget.
+"""Compute-optimal sizes from runs: the three approaches of Hoffmann et al. 2022, and variable projection.
 
 All work on columns of runs: C (FLOPs), N (parameters), D (tokens), L (nats per token), in a counting of your choice.
-
->>> float(allocate("hoffmann2022", 5.76e23).N.round(-8))
-40400000000.0
 """
 
+import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
+from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, tokens_6nd
+from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import chinchilla
-from scalinglaws.laws.fit import Fit, FitError, checked_column, fit
-from scalinglaws.laws.law import Law
-from scalinglaws.laws.newton import Problem, Residual
+from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
+from scalinglaws.laws.newton import Residual
 
 __all__ = [
     "Budget",
@@ -34,13 +33,14 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 LEAST_SIZES = 3  # on one budget, to see a minimum at all
 ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
 ENVELOPE_REACH = 2.0  # a best size counts if others on both sides, so many times off, are worse
 TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
-TELLING_BIAS = 0.01  # in ln N: below, the bias of a parabola is not worth a warning
+TELLING_BIAS = 0.01  # in ln N: a smaller bias of a parabola gives no warning
 EXPONENTS = (1e-3, 5.0)  # alpha and beta, as the general fitter bounds them
-SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: another counting, or columns that do not belong together
+SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: they are counted differently, or a column is wrong
 
 
 class Refusal(StrEnum):
@@ -56,25 +56,34 @@ class Budget:
     """One isoFLOP curve: its optimum, or why it has none."""
 
     C: float  # geometric mean of its runs
-    N_opt: float  # nan where refused
-    L_opt: float  # nan where refused
     n_points: int
     half_width: float  # sizes reach from 1/half_width to half_width times their geometric middle
-    refused: Refusal | None
-    message: str
-    coefficients: tuple[float, ...]  # of the polynomial in ln N - ln N_middle, highest power first; empty if not fitted
+    N_opt: float = math.nan  # nan where refused
+    L_opt: float = math.nan  # nan where refused
+    refused: Refusal | None = None
+    message: str = ""
+    coefficients: tuple[float, ...] = ()  # of the polynomial in ln N - ln N_middle, highest power first
+
+    @classmethod
+    def at(cls, log_C: float, N: Array) -> Self:
+        """Return a budget with runs of sizes N [n], and nothing found in it yet."""
+        return cls(C=float(np.exp(log_C)), n_points=N.size, half_width=float(np.sqrt(N.max() / N.min())))
+
+    def without(self, why: Refusal, message: str) -> Self:
+        """Return the budget with the reason why it has no optimum."""
+        return replace(self, N_opt=math.nan, L_opt=math.nan, refused=why, message=f"refused, {why}: {message}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frontier:
-    """Power laws N = N_scale C^a and D = D_scale C^b through the optima of several budgets."""
+    """Power laws N = N_scale C^a and D = D_scale C^b through the optima of several budgets; see `approach2`."""
 
     source: str  # "approach 1" or "approach 2"
     a: float
     b: float
     N_scale: float
     D_scale: float
-    C: Array  # [m], of the optima that the power laws go through
+    C: Array  # [m], of the optima that the power laws are fitted to
     N: Array  # [m]
     D: Array  # [m]
     L: Array  # [m]
@@ -83,7 +92,7 @@ class Frontier:
     warnings: tuple[str, ...]
 
     def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
-        """Return N and D for a budget, on the two power laws."""
+        """Return N and D [...] for budgets C [...], on the two power laws."""
         C = np.asarray(C, float)
         return self.N_scale * C**self.a, self.D_scale * C**self.b
 
@@ -96,8 +105,54 @@ class Frontier:
             lines.append(f"  C {budget.C:.5g}  {budget.n_points:>4} points  {found}")
         return "\n".join(lines)
 
+    def record(self) -> dict[str, Any]:
+        """Return the values that `to_json` writes; what 'scalinglaws fit --json' prints has them among others."""
+        own = ("a", "b", "N_scale", "D_scale", "bias")
+        return {
+            "schema": SCHEMA,
+            "law": self.source,
+            **{name: getattr(self, name) for name in own},
+            "optima": [dict(zip("CNDL", row, strict=True)) for row in zip(self.C, self.N, self.D, self.L, strict=True)],
+            "budgets": [asdict(budget) for budget in self.budgets],
+            "warnings": self.warnings,
+        }
 
-Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]
+    def to_json(self) -> str:
+        """Return the frontier as one JSON object; null is a number that is not there.
+
+        >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
+        >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
+        >>> Frontier.from_json(found.to_json()).optimum(1e21) == found.optimum(1e21)
+        True
+        """
+        return dumps(self.record())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the frontier that `to_json` wrote, or 'scalinglaws fit --approach 2 --json'.
+
+        Raises
+        ------
+        ValueError
+            If a later version wrote it.
+        """
+        record = unversioned(json.loads(text), known=SCHEMA)
+        budgets = record.get("budgets", ())  # files of the first version have none, and no bias
+        return cls(
+            source=record["law"],
+            **{name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")},
+            **{letter: np.array([row[letter] for row in record["optima"]], float) for letter in "CNDL"},
+            budgets=tuple(Budget(**_from_null(budget)) for budget in budgets),
+            bias=record.get("bias"),
+            warnings=tuple(record["warnings"]),
+        )
+
+
+def _from_null(budget: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a budget from their JSON."""
+    refused, coefficients = budget["refused"], tuple(budget["coefficients"])
+    optimum = {name: math.nan if budget[name] is None else budget[name] for name in ("N_opt", "L_opt")}
+    return budget | optimum | {"refused": refused and Refusal(refused), "coefficients": coefficients}
 
 
 def approach1(
@@ -141,12 +196,24 @@ def approach1(
     Notes
     -----
     Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
+
+    Examples
+    --------
+    Two budgets of three sizes; at each the one in the middle is the best.
+
+    >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
+    >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
+    >>> round(found.a, 9)
+    0.5
     """
     columns = _columns(C=C, N=N, L=L, D=D)
     if not 0 < last <= 1:
         raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
     if run is None:
-        budgets = [_best_of_budget(columns, rows) for rows in _budgets(columns["C"], tolerance)]
+        budgets = [
+            _best_size(np.log(columns["C"][rows]).mean(), columns["N"][rows], columns["L"][rows])
+            for rows in _budgets(columns["C"], tolerance)
+        ]
     else:
         budgets = _envelope(columns, np.asarray(run), last)
     return _frontier("approach 1", columns, budgets, None, ())
@@ -171,13 +238,13 @@ def approach2(
     D : array_like [n], optional
         Tokens; left out, C / 6N.
     degree : int
-        2, a parabola, or 4. A loss is steeper towards small sizes where alpha is larger than beta, which a parabola
-        cannot be: its minimum is then off.
+        2, a parabola, or 4. Where alpha is larger than beta the loss is steeper towards small sizes. A parabola is
+        symmetric, so its minimum is then off.
     tolerance : float
         In ln C.
     surface : Fit or mapping, optional
-        Anything with an alpha and a beta: sizes the bias of the parabola on the sizes at hand, which is reported and
-        not removed.
+        Anything with an alpha and a beta, from which the bias of the parabola on these sizes is calculated. It is
+        reported and not removed.
 
     Returns
     -------
@@ -193,43 +260,60 @@ def approach2(
     Notes
     -----
     Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
+
+    Examples
+    --------
+    >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
+    >>> found = approach2(C=C, N=N, L=[3.1, 3.0, 3.1, 2.3, 2.2, 2.3], surface={"alpha": 0.35, "beta": 0.35})
+    >>> round(found.a, 9)
+    0.5
+    >>> print(found.summary())
+    warning: two budgets only: the power laws go through both points, whatever their noise
+    approach 2: N = 0.1 C^0.5, D = 1.6667 C^0.5
+      C 1e+18     3 points  N_opt 1e+08  L_opt 3
+      C 1e+20     3 points  N_opt 1e+09  L_opt 2.2
     """
     if degree not in (2, 4):
         raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
     columns = _columns(C=C, N=N, L=L, D=D)
     groups = list(_budgets(columns["C"], tolerance))
     budgets = [_isoflop(columns, rows, degree) for rows in groups]
-    bias, warnings = None, []
-    kept = [rows for rows, budget in zip(groups, budgets, strict=True) if budget.refused is None]
-    if degree == 2 and kept:
-        if surface is None:
-            warnings.append("the bias of a parabola is unknown: pass surface=, with an alpha and a beta, to size it")
-        else:
-            theta = surface.theta if isinstance(surface, Fit) else surface
-            if not {"alpha", "beta"} <= theta.keys():
-                raise ValueError(f"surface has {', '.join(theta)}; give one with an alpha and a beta, or leave it out")
-            found_N = [budget.N_opt for budget in budgets if budget.refused is None]
-            offsets = [np.log(columns["N"][rows] / N_opt) for rows, N_opt in zip(kept, found_N, strict=True)]
-            bias = float(np.mean([_vertex_bias(each, theta["alpha"], theta["beta"]) for each in offsets]))
-            if abs(bias) > TELLING_BIAS:
-                warnings.append(
-                    f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g}% "
-                    f"(alpha {theta['alpha']:.4g}, beta {theta['beta']:.4g}); use degree=4, or approach 3"
-                )
+    offsets = [  # sizes of each budget from its optimum
+        np.log(columns["N"][rows] / budget.N_opt)
+        for rows, budget in zip(groups, budgets, strict=True)
+        if budget.refused is None
+    ]
+    bias, warnings = _bias(offsets, surface) if degree == 2 and offsets else (None, ())
     found = _frontier("approach 2", columns, budgets, bias, warnings)
-    drift = _drift(columns, groups, budgets)
-    if drift is not None:
-        found = replace(found, warnings=(*found.warnings, drift))
-    return found
+    return replace(found, warnings=(*found.warnings, *_drift(offsets)))
+
+
+def _bias(offsets: Sequence[Array], surface: Fit | Mapping[str, float] | None) -> tuple[float | None, tuple[str, ...]]:
+    """Mean error of ln N_opt by the shape of a parabola, and a warning if it is unknown or large."""
+    if surface is None:
+        return None, ("the bias of a parabola is unknown: pass surface=, with an alpha and a beta, to size it",)
+    theta = surface.theta if isinstance(surface, Fit) else surface
+    if not {"alpha", "beta"} <= theta.keys():
+        raise ValueError(f"surface has {', '.join(theta)}; give one with an alpha and a beta, or leave it out")
+    bias = float(np.mean([_vertex_bias(each, theta["alpha"], theta["beta"]) for each in offsets]))
+    if not abs(bias) > TELLING_BIAS:
+        return bias, ()
+    return bias, (
+        f"a parabola on these sizes puts N_opt off by about {100 * math.expm1(bias):+.2g}% "
+        f"(alpha {theta['alpha']:.4g}, beta {theta['beta']:.4g}); use degree=4, or approach 3",
+    )
 
 
 def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
     r"""Return the error of ln N_opt of a parabola through sizes ``N`` of one budget that are centered on its optimum.
 
     With :math:`u = \ln N - \langle\ln N\rangle`, :math:`(\alpha - \beta)/6 \cdot \langle u^4 \rangle / \langle u^2
-    \rangle`: the least-squares line through a cubic. Leading order in the width, good to 5% up to 16 times either way;
-    off the center it does not hold, and `approach2` reckons with the grid at hand. It is the same at every budget that
-    is probed in the same way, so it moves the line and not its slope.
+    \rangle`: the least-squares line through a cubic. Leading order in the width, good to 5% up to 16 times either way.
+    It does not hold for sizes off the center; `approach2` calculates with the sizes at hand. Budgets with the same
+    offsets of their sizes have the same bias, which then moves the power law and not its exponent.
+
+    >>> round(isoflop_bias([1e7, 2e7, 4e7, 8e7, 16e7], alpha=0.35, beta=0.28), 4)
+    0.0191
     """
     u = np.log(np.asarray(N, float))
     u = u - u.mean()
@@ -259,25 +343,39 @@ def approach3(
     Notes
     -----
     Hoffmann et al. 2022, section 3.3, used delta=1e-3.
+
+    Examples
+    --------
+    >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
+    >>> found = approach3(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
+    >>> [round(value, 6) for value in found.theta.values()]
+    [1.8, 480.0, 2100.0, 0.35, 0.37]
     """
-    found = fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D)
-    return _with_doubts(found)
+    return _noting_a_swap(fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D))
 
 
 def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
-    """Return the least-squares fit of raw losses, on another road than the general fitter's: two unknowns, not five.
+    """Return the least-squares fit of raw losses by another method than the general fitter's: two unknowns, not five.
 
     For given exponents the best E, A and B are a linear problem. What is left is minimized over the exponents alone, by
     Gauss-Newton with the projection's own derivative (Golub & Pereyra 1973), from the best point of a coarse grid. The
-    result is then examined like any other: it carries the general fitter's certificate.
+    estimates replace the general fitter's in its `Fit`, which keeps its status and certificate. Where Gauss-Newton ends
+    above the general fitter's objective, or outside of the law, that fit is returned as it is.
 
     Raises
     ------
     FitError
-        If the points cannot be fitted, or the two roads end at different places.
+        If the points cannot be fitted, or variable projection finds a lower objective than the general fitter.
+
+    Examples
+    --------
+    >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
+    >>> found = variable_projection(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
+    >>> round(found.theta["alpha"], 6), round(found.theta["beta"], 6)
+    (0.35, 0.37)
     """
-    other = _with_doubts(fit(chinchilla, L=L, residual="raw", delta=math.inf, N=N, D=D))
-    problem = Problem.of(chinchilla, other.x, other.L, "raw")
+    other = _noting_a_swap(fit(chinchilla, L=L, residual="raw", delta=math.inf, N=N, D=D))
+    problem = other.problem
     terms = np.stack([np.zeros_like(problem.y), *problem.logs])  # [3, n], of the floor, N and D
 
     def basis(exponents: Array) -> Array:
@@ -288,17 +386,17 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
         return problem.y - columns @ np.linalg.lstsq(columns, problem.y, rcond=None)[0]
 
     def jacobian(exponents: Array) -> Array:
-        """Derivative of the projected residual: the part that no change of the coefficients can undo, and its twin."""
+        """Derivative [n, 2] of the projected residual: both terms of Golub & Pereyra's formula."""
         columns = basis(exponents)
         orthonormal, triangle = np.linalg.qr(columns)
         coefficients = np.linalg.solve(triangle, orthonormal.T @ problem.y)
         left = problem.y - columns @ coefficients
         slopes = -terms[1:].T * columns[:, 1:]  # [n, 2], each of its own column only
-        straight = slopes * coefficients[1:]
-        straight = straight - orthonormal @ (orthonormal.T @ straight)
+        moved = slopes * coefficients[1:]
+        moved = moved - orthonormal @ (orthonormal.T @ moved)  # what no change of the coefficients can undo
         through = np.zeros((3, 2))
         through[[1, 2], [0, 1]] = slopes.T @ left
-        return -(straight + orthonormal @ np.linalg.solve(triangle.T, through))
+        return -(moved + orthonormal @ np.linalg.solve(triangle.T, through))
 
     grid = [(alpha, beta) for alpha in np.geomspace(0.05, 2, 16) for beta in np.geomspace(0.05, 2, 16)]
     start = min(grid, key=lambda pair: float((residual(np.array(pair)) ** 2).sum()))
@@ -306,7 +404,7 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     low, high = EXPONENTS
     exponents = least_squares(residual, start, jac=jacobian, bounds=EXPONENTS, **limits).x  # pyrefly: ignore
     rounding = 1e-14 * np.linalg.norm(problem.y)
-    for _ in range(20):  # that one stops when the sum of squares is flat; the slope can tell more
+    for _ in range(20):  # scipy stops where the sum of squares is flat to rounding; its slope is still known there
         further = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
         if not (low <= further.min() and further.max() <= high):
             break
@@ -319,7 +417,7 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     if min(A, B) > 0 <= E and value < other.value - slack:
         raise FitError(f"variable projection found {value:.6g} where the general fitter found {other.value:.6g}")
     if min(A, B) <= 0 or E < 0 or value > other.value + slack:
-        return other  # the linear problem left the law, or a valley of its own holds it
+        return other  # a scale or the floor is negative, or this is another valley
     u = problem.decenter(np.array([E, np.log(A), np.log(B), *exponents]))
     theta = dict(zip(chinchilla.parameters, chinchilla.theta(u).tolist(), strict=True))
     return replace(other, theta=theta, value=value)
@@ -327,22 +425,15 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
 
 def _columns(**given: ArrayLike | None) -> dict[str, Array]:
     """Columns of positive numbers of one length; tokens by 6 N D = C where they are not given."""
-    columns = {}
-    for name, values in given.items():
-        if values is not None:
-            columns[name] = checked_column(name, values)
-    sizes = {name: column.size for name, column in columns.items()}
-    if len(set(sizes.values())) > 1:
-        lengths = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise FitError(f"columns differ in length: {lengths}; pass one value per run in each")
+    columns = checked_columns({name: values for name, values in given.items() if values is not None})
     if not columns["C"].size:
         raise FitError("no runs; pass one value per run in C, N and L")
     if "D" not in columns:
-        columns["D"] = columns["C"] / (FLOPS_PER_PARAM_TOKEN * columns["N"])
+        columns["D"] = tokens_6nd(columns["C"], columns["N"])
     return columns
 
 
-def _budgets(C: Array, tolerance: float) -> Iterator[NDArray[np.intp]]:
+def _budgets(C: Array, tolerance: float) -> Iterator[Rows]:
     """Rows of each budget, in order of C: a gap in ln C ends one."""
     if not tolerance >= 0:
         raise ValueError(f"tolerance is {tolerance:.4g}; it is a difference in ln C, such as 0.1")
@@ -358,32 +449,13 @@ def _budgets(C: Array, tolerance: float) -> Iterator[NDArray[np.intp]]:
         yield rows
 
 
-def _budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
-    """A budget with nothing found in it yet."""
-    C, N = columns["C"][rows], columns["N"][rows]
-    return Budget(
-        C=float(np.exp(np.log(C).mean())),
-        N_opt=math.nan,
-        L_opt=math.nan,
-        n_points=rows.size,
-        half_width=float(np.sqrt(N.max() / N.min())),
-        refused=None,
-        message="",
-        coefficients=(),
-    )
-
-
-def _refused(budget: Budget, why: Refusal, message: str) -> Budget:
-    return replace(budget, refused=why, message=f"refused, {why}: {message}")
-
-
-def _isoflop(columns: Mapping[str, Array], rows: NDArray[np.intp], degree: int) -> Budget:
+def _isoflop(columns: Mapping[str, Array], rows: Rows, degree: int) -> Budget:
     """The minimum of a polynomial in ln N, or why there is none among the sizes."""
-    budget, L = _budget(columns, rows), columns["L"][rows]
-    log_N = np.log(columns["N"][rows])
+    N, L = columns["N"][rows], columns["L"][rows]
+    budget, log_N = Budget.at(np.log(columns["C"][rows]).mean(), N), np.log(N)
     sizes, needed = np.unique(log_N).size, degree + 1
     if sizes < needed:
-        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
+        return budget.without(Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
     order = np.argsort(log_N, kind="stable")  # sums in one order, whatever the order of rows
     order = order[np.lexsort((L[order], log_N[order]))]
     log_N, L = log_N[order], L[order]
@@ -394,15 +466,14 @@ def _isoflop(columns: Mapping[str, Array], rows: NDArray[np.intp], degree: int) 
     budget = replace(budget, coefficients=tuple((scaled / width ** np.arange(degree, -1, -1)).tolist()))
     slope = np.polyder(scaled)
     if degree == 2 and scaled[0] <= 0:
-        return _refused(
-            budget, Refusal.DOWNWARD, f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
-        )
+        why = f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
+        return budget.without(Refusal.DOWNWARD, why)
     roots = np.roots(slope)
     real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
     valleys = real[np.polyval(np.polyder(slope), real) > 0]
     inside = valleys[np.abs(valleys) < 1]
     if not valleys.size:
-        return _refused(budget, Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
+        return budget.without(Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
     sizes_inside = np.unique(v)
     if inside.size:
         vertex = inside[np.argmin(np.polyval(scaled, inside))]
@@ -412,26 +483,20 @@ def _isoflop(columns: Mapping[str, Array], rows: NDArray[np.intp], degree: int) 
     N_opt = float(np.exp(middle + width * vertex))
     if not vertex_inside:
         side = "larger" if vertex > 0 else "smaller"
-        return _refused(
-            budget, Refusal.EDGE, f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
-        )
+        why = f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
+        return budget.without(Refusal.EDGE, why)
     return replace(budget, N_opt=N_opt, L_opt=float(np.polyval(scaled, vertex)))
 
 
-def _best_of_budget(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> Budget:
-    """The best run of a budget, if sizes on both sides of it are worse."""
-    budget, N, L = _budget(columns, rows), columns["N"][rows], columns["L"][rows]
-    return _best_size(budget, N, L)
-
-
-def _best_size(budget: Budget, N: Array, L: Array) -> Budget:
-    sizes = np.unique(N).size
+def _best_size(log_C: float, N: Array, L: Array) -> Budget:
+    """The best size of a budget, if sizes on both sides of it are worse."""
+    budget, sizes = Budget.at(log_C, N), np.unique(N).size
     if sizes < LEAST_SIZES:
-        return _refused(budget, Refusal.TOO_FEW, f"{sizes} sizes, an envelope needs {LEAST_SIZES}")
+        return budget.without(Refusal.TOO_FEW, f"{sizes} sizes, an envelope needs {LEAST_SIZES}")
     best = int(np.lexsort((N, L))[0])
     if N[best] in (N.min(), N.max()):
         side = "larger" if N[best] == N.max() else "smaller"
-        return _refused(budget, Refusal.EDGE, f"the best size, {N[best]:.4g}, is the last; train {side} models")
+        return budget.without(Refusal.EDGE, f"the best size, {N[best]:.4g}, is the last; train {side} models")
     return replace(budget, N_opt=float(N[best]), L_opt=float(L[best]))
 
 
@@ -455,37 +520,26 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
     begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, _, _, end in curves])
     ends = np.array([logs[-1] for logs, _, _, _ in curves])
     found = []
-    for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):  # at its own end, a run would look too good
+    for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):
         reach = np.flatnonzero((begins <= at + 1e-12) & (at <= ends + 1e-12))
         if not reach.size:
             continue  # no run ends near here
         N = np.array([curves[i][2] for i in reach])
         L = np.exp([np.interp(at, curves[i][0], curves[i][1]) for i in reach])
-        budget = Budget(
-            C=float(np.exp(at)),
-            N_opt=math.nan,
-            L_opt=math.nan,
-            n_points=reach.size,
-            half_width=float(np.sqrt(N.max() / N.min())),
-            refused=None,
-            message="",
-            coefficients=(),
-        )
-        found.append(_well_inside(_best_size(budget, N, L), N))
+        found.append(_well_inside(_best_size(at, N, L), N))
     return found
 
 
 def _well_inside(budget: Budget, N: Array) -> Budget:
-    """Refuse a best size next to the last: how near their ends two curves are decides between neighbors, not size."""
+    """Refuse a best size next to the last: which of two neighbors is better depends on how near their ends they are."""
     if budget.refused is not None or ENVELOPE_REACH * N.min() <= budget.N_opt <= N.max() / ENVELOPE_REACH:
         return budget
     side = "larger" if ENVELOPE_REACH * budget.N_opt > N.max() else "smaller"
-    message = f"the best size, {budget.N_opt:.4g}, is next to the last; train {side} models"
-    return _refused(budget, Refusal.EDGE, message)
+    return budget.without(Refusal.EDGE, f"the best size, {budget.N_opt:.4g}, is next to the last; train {side} models")
 
 
 def _frontier(
-    source: str, columns: Mapping[str, Array], budgets: list[Budget], bias: float | None, warnings: list[str] | tuple
+    source: str, columns: Mapping[str, Array], budgets: list[Budget], bias: float | None, warnings: tuple[str, ...]
 ) -> Frontier:
     """Power laws through what was found on each budget."""
     kept = [budget for budget in budgets if budget.refused is None]
@@ -502,7 +556,7 @@ def _frontier(
     ratio = columns["C"] / (columns["N"] * columns["D"])  # FLOPs per parameter and token, of these runs
     per_param_token = float(np.exp(np.log(ratio).mean()))
     D = C / (per_param_token * N)
-    (log_N, a), (log_D, b) = straight_line(np.log(C), np.log(N)), straight_line(np.log(C), np.log(D))
+    (log_N, a), (log_D, b) = least_squares_line(np.log(C), np.log(N)), least_squares_line(np.log(C), np.log(D))
     notes = list(warnings)
     if refused:
         first = refused[0]
@@ -528,31 +582,27 @@ def _frontier(
     )
 
 
-def _drift(columns: Mapping[str, Array], groups: list[NDArray[np.intp]], budgets: list[Budget]) -> str | None:
-    """A warning if the middle of the sizes moves against the optimum from budget to budget: that bends the exponent."""
-    offsets = [
-        float(np.log(columns["N"][rows]).mean() - np.log(budget.N_opt))
-        for rows, budget in zip(groups, budgets, strict=True)
-        if budget.refused is None
-    ]
-    moved = max(offsets) - min(offsets)
+def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
+    """A warning if the middle of the sizes moves against the optimum over the budgets: that biases the exponent."""
+    middles = [float(each.mean()) for each in offsets]
+    moved = max(middles) - min(middles)
     if moved < math.log(2):
-        return None
+        return ()
     return (
         f"the sizes drift against the optimum by a factor of {math.exp(moved):.2g} over the budgets, which biases the "
-        "exponent, and narrower grids do not help: center each grid, or use approach 3"
+        "exponent, and narrower grids do not help: center each grid, or use approach 3",
     )
 
 
-def straight_line(x: Array, y: Array) -> tuple[float, float]:
-    """Intercept and slope of the least-squares line."""
+def least_squares_line(x: Array, y: Array) -> tuple[float, float]:
+    """Return intercept and slope of the line through points x [n], y [n]."""
     u = x - x.mean()
     slope = float(u @ y / (u @ u))
     return float(y.mean() - slope * x.mean()), slope
 
 
-def _with_doubts(found: Fit) -> Fit:
-    """The fit, with a word in its message if N and D look swapped."""
+def _noting_a_swap(found: Fit) -> Fit:
+    """The fit, whose message says so if N and D look swapped."""
     if (found.x["D"] < found.x["N"]).all():
         return replace(found, message=f"{found.message}; every D is below its N: are the two columns swapped?")
     return found

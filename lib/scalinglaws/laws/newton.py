@@ -1,4 +1,4 @@
-"""Newton's method on robust log residuals, many weighted problems at a time."""
+"""What a fit minimizes, and Newton's method on it, for many weighted problems at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws.law import Law
 
-__all__ = ["Problem", "newton"]
+__all__ = ["Problem", "Quadratic", "newton"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -24,14 +24,17 @@ CERTIFIED = 1e3  # times what the optimizer aims at, so 1e-9 standard errors
 class Problem:
     """The points in the units of their geometric means, and the objective on them.
 
-    What `fit` and the refits of a bootstrap minimize; see `newton`.
+    `fit` and the refits of a bootstrap minimize it by `newton`. Centered in this way, a change of an exponent does not
+    change the size of its term, so that scales and exponents are far less correlated.
     """
 
     law: Law
-    logs: Array  # [v, n], of the variables
-    y: Array  # [n], losses
+    x: Mapping[str, Array]  # each [n], the variables as they were given
+    L: Array  # [n], as given
+    logs: Array  # [v, n], of the centered variables
+    y: Array  # [n], centered losses
     residual: Residual
-    units: Mapping[str, float]
+    units: Mapping[str, float]  # of each variable and of "L"
 
     @classmethod
     def of(cls, law: Law, x: Mapping[str, Array], L: Array, residual: Residual) -> Self:
@@ -39,11 +42,12 @@ class Problem:
         means = {name: float(np.exp(np.log(column).mean())) for name, column in {**x, "L": L}.items()}
         units = means | {name: means[other] for name, other in law.unit_of.items()}
         logs = np.log(np.stack([x[name] / units[name] for name in law.variables]))
-        return cls(law=law, logs=logs, y=L / units["L"], residual=residual, units=units)
+        return cls(law=law, x=x, L=L, logs=logs, y=L / units["L"], residual=residual, units=units)
 
     def only(self, rows: NDArray[np.int_]) -> Self:
         """Return the problem of some of the points, in the same units."""
-        return replace(self, logs=self.logs[:, rows], y=self.y[rows])
+        x = {name: column[rows] for name, column in self.x.items()}
+        return replace(self, x=x, L=self.L[rows], logs=self.logs[:, rows], y=self.y[rows])
 
     @property
     def residual_unit(self) -> float:
@@ -51,31 +55,38 @@ class Problem:
         return 1.0 if self.residual == "log" else self.units["L"]
 
     def decenter(self, u: Array) -> Array:
-        """Fitting coordinates in the units of the points."""
+        """Return fitting coordinates [..., p] in the units of the points, of some in those of the problem."""
         return self.law.rescale(u, {name: 1 / unit for name, unit in self.units.items()})
 
     def center(self, theta: Mapping[str, ArrayLike]) -> Array:
-        """Fitting coordinates, in the units of the problem, of parameters in the units of the points."""
+        """Return fitting coordinates [p] in the units of the problem, of parameters in those of the points."""
         return self.law.rescale(self.law.coordinates(theta), self.units)
 
     def misfit(self, f: Array, y: Array | None = None) -> Array:
-        """Residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n]."""
+        """Return residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n]."""
         y = self.y if y is None else y
         return np.log(y) - np.log(f) if self.residual == "log" else y - f
 
     def jacobian(self, u: Array) -> Array:
-        """Derivatives [n, p] of minus the residuals of one fit [p]."""
+        """Return derivatives [n, p] of minus the residuals of one fit [p]."""
         f, J, _ = self.law.jet(u[None], self.logs)
         return (J / f[:, None] if self.residual == "log" else J)[0].T
 
     def scores(self, u: Array, delta: float, y: Array | None = None) -> Array:
-        """Gradient [R, p, n] of each point's share of the objective, see `evaluate`."""
+        """Return the gradient [R, p, n] of each point's share of the objective, see `evaluate`."""
         f, J, _ = self.law.jet(u, self.logs)
         psi = np.clip(self.misfit(f, y), -delta, delta)
         return -J * (psi / f if self.residual == "log" else psi)[:, None]
 
+    def noise_variance(self, u: Array, delta: float) -> float:
+        """Return the variance of psi, with the degrees of freedom of a fit u [1, p], over the mean of psi'."""
+        r = self.misfit(self.law.jet(u, self.logs)[0])[0]
+        psi = np.clip(r, -delta, delta)
+        freedom = max(r.size - u.shape[1], 1)
+        return float((psi**2).sum() / freedom / max((psi == r).mean(), 1 / r.size))
+
     def evaluate(self, u: Array, w: Array, delta: float, y: Array | None = None) -> tuple[Array, Array, Array]:
-        """Objective [R], gradient [R, p] and Hessian [R, p, p] of fits u [R, p] on points weighted by w [R, n].
+        """Return objective [R], gradient [R, p] and Hessian [R, p, p] of fits u [R, p] on points weighted by w [R, n].
 
         With r = h(y) - h(f), h the logarithm or nothing, and psi the derivative of Huber's function, the gradient is
         the sum of -psi h' df, and the Hessian that of (psi' h'² - psi h'') df dfᵀ - psi h' d²f.
@@ -97,15 +108,36 @@ class Problem:
 
 
 def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | None = None) -> tuple[Array, Array, Flags]:
-    """Return optima [R, p], their objectives [R] and whether they settled [R], from starts u [R, p].
+    """Return optima of a problem, from starts, for many sets of weights at a time.
 
-    Points are weighted by w [R, n]; y [R, n] are losses for each fit in place of the points' own. A formula that
-    overflows or turns negative on the way has no finite objective, which is a step that failed.
+    Parameters
+    ----------
+    problem : Problem
+    u : array [R, p]
+        Starts, in fitting coordinates of the problem.
+    w : array [R, n]
+        Weights of the points in each fit.
+    delta : float
+        Huber's threshold, in the unit of a residual of the problem.
+    y : array [R, n], optional
+        Centered losses for each fit, in place of the problem's own.
 
-    A step that fails is repeated with damping, first as much as halves it along the flattest axis. A few rows are
-    worked on at a time, so that temporaries stay in the processor's cache; one that settles makes room for the next.
+    Returns
+    -------
+    u : array [R, p]
+        Optima.
+    value : array [R]
+        Their objectives.
+    settled : array of bool [R]
+        Whether the curvature is positive and the Newton decrement at most `decrement_goal`.
+
+    Notes
+    -----
+    Levenberg 1944 and Marquardt 1963 for the damping, with the exact Hessian in place of Gauss-Newton's.
     """
-    together = max(1, 2**16 // problem.y.size)  # 4 times fewer: a half slower; 4 times more: twice, out of the cache
+    # A few rows at a time, so that temporaries stay in the processor's cache: with 4 times fewer it takes half as long
+    # again, with 4 times more twice as long. A row that has settled makes room for the next.
+    together = max(1, 2**16 // problem.y.size)
     low, high = problem.law.bounds
     trial = np.clip(u, low, high)
     u, value = trial.copy(), np.full(len(u), np.inf)
@@ -116,17 +148,23 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
     while (at := np.flatnonzero(steps_left)[:together]).size:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             v, g, H = problem.evaluate(trial[at], w[at], delta, None if y is None else y[at])
+        # A step is refused where the objective rises, or is not finite: a formula may overflow or turn negative. The
+        # row then stays where it was, and tries again with more damping below.
         accepted = v <= value[at] + 1e-15 * np.sqrt(2 * v * total[at])  # round-off of v must not stop the last steps
         accepted &= np.isfinite(v) & np.isfinite(g).all(axis=1) & np.isfinite(H).all(axis=(1, 2))
         won = at[accepted]
         u[won], value[won], gradient[won], hessian[won] = trial[won], v[accepted], g[accepted], H[accepted]
 
-        step, decrement, convex = _plain_step(gradient[at], hessian[at])
+        # Plain Newton steps wherever they are sure to go downhill: positive curvature, no bound touched, no damping.
+        step, decrement, convex = plain_step(gradient[at], hessian[at])
         inside = ((u[at] > low) & (u[at] < high)).all(axis=1)
         plain = accepted & convex & inside & (damping[at] == 0)
         if not plain.all():
             hard = at[~plain]
             model = Quadratic.of(u[hard], gradient[hard], hessian[hard], low, high)
+            # Damping is added to every curvature. The first refusal adds the least curvature, which halves the step
+            # along the flattest axis, where Newton's method goes too far; each further one adds ten times as much. An
+            # accepted step takes two thirds away, and below half the least curvature damping ends.
             flattest = model.curvature.min(axis=1)
             eased = np.where(accepted[~plain], damping[hard] / 3, np.maximum(10 * damping[hard], flattest))
             damping[hard] = np.where(eased < flattest / 2, 0.0, eased)
@@ -139,19 +177,21 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
 
 
 def decrement_goal(value: Array, total_weight: Array | float) -> Array:
-    """Newton decrement at which a fit has settled: 1e-12 standard errors of its parameters, or round-off.
+    """Return the Newton decrement at which a fit has settled: 1e-12 standard errors of its parameters, or round-off.
 
     Round-off of a sum grows with its length, and the decrement with its square root.
     """
     return 1e-12 * np.sqrt(2 * value / total_weight) + 1e-14 * np.maximum(1.0, np.sqrt(total_weight / 1e4))
 
 
-def _plain_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Flags]:
-    """Newton step [R, p], decrement [R] and convexity [R] by elimination: the usual case, at a fraction of the price.
+def plain_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Flags]:
+    """Return the Newton step [R, p], its decrement [R] and convexity [R], by elimination.
 
-    Elimination needs no reordering where all pivots are positive, which is where the Hessian is; elsewhere, and where
-    a pivot is next to nothing, step and decrement mean nothing, and convexity is denied.
+    Elimination needs no reordering where all pivots are positive, which is where the Hessian is positive definite.
+    Elsewhere, or where a pivot is next to zero, convexity is False, and step and decrement are meaningless.
     """
+    # Written out because it is the fastest way for many small matrices. On 4000 refits of 240 points, LAPACK's eigh in
+    # its place takes a fifth longer, and cholesky with solve as well: cholesky refuses a whole stack for one matrix.
     p = gradient.shape[1]
     rows = np.concatenate([hessian, gradient[:, :, None]], axis=2).transpose(1, 2, 0).copy()  # [p, p + 1, R]
     scale = np.einsum("iir->ir", rows[:, :p]).copy()  # [p, R]
@@ -169,16 +209,21 @@ def _plain_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Flags]:
 
 @dataclass(frozen=True, kw_only=True)
 class Quadratic:
-    """The objective near each fit as a parabola in its own axes; a coordinate held at its bound is flat in it."""
+    """The objective near each fit as a parabola in the axes of its Hessian, for the steps that elimination cannot make.
+
+    The eigenvectors separate the directions that curve upwards from those that do not: a negative curvature is taken by
+    its size, so that the step goes downhill there too, and damping shortens each direction by its own share. A
+    coordinate at its bound that would be pushed beyond is held.
+    """
 
     axes: Array  # [R, p, p]
     slope: Array  # [R, p], along each axis
-    curvature: Array  # [R, p], along each axis; a negative one by its size, so that every step goes downhill
-    convex: Flags  # [R]
+    curvature: Array  # [R, p], sizes along each axis
+    convex: Flags  # [R], whether all were positive
 
     @classmethod
     def of(cls, u: Array, gradient: Array, hessian: Array, low: Array, high: Array) -> Self:
-        """Gradient and Hessian of each fit, in the axes of the Hessian."""
+        """Return the parabola of gradient [R, p] and Hessian [R, p, p] at u [R, p], between the bounds [p]."""
         held = (u <= low) & (gradient > 0) | (u >= high) & (gradient < 0)
         largest = np.abs(np.diagonal(hessian, axis1=1, axis2=2)).max(axis=1)
         hessian = np.where(
@@ -190,10 +235,10 @@ class Quadratic:
         return cls(axes=axes, slope=slope, curvature=size, convex=curvature[:, 0] > 0)
 
     def step(self, damping: Array) -> Array:
-        """Newton step [R, p] with damping [R] added to every curvature."""
+        """Return the Newton step [R, p] with damping [R] added to every curvature."""
         return -(self.axes @ (self.slope / (self.curvature + damping[:, None]))[:, :, None])[:, :, 0]
 
     @property
     def decrement(self) -> Array:
-        """Newton decrement [R]: half its square is the objective still to be gained."""
+        """The Newton decrement [R]: half its square is the objective still to be gained."""
         return np.sqrt((self.slope**2 / self.curvature).sum(axis=1))

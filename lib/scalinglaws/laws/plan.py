@@ -1,5 +1,6 @@
-"""What to train for a budget: compute-optimal sizes of a fitted or a published law, and under use."""
+"""What to train for a budget: compute-optimal sizes of a fitted or a published law, with or without serving."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,24 +9,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scalinglaws import published
-from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY
-from scalinglaws.laws.catalogue import chinchilla, kaplan_joint, muennighoff
-from scalinglaws.laws.fit import Fit
-from scalinglaws.laws.frontier import Array, Frontier, Source, straight_line
-from scalinglaws.laws.law import Law
+from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY, flops_6nd, tokens_6nd
+from scalinglaws.files import unversioned
+from scalinglaws.laws.catalogue import LAWS, chinchilla, kaplan_joint, muennighoff
+from scalinglaws.laws.fit import SCHEMA, USABLE, Fit
+from scalinglaws.laws.frontier import Frontier, least_squares_line
+from scalinglaws.laws.law import Array, Law
 
 __all__ = [
     "NAMED",
     "Allocation",
     "Counted",
     "InferenceAllocation",
+    "Source",
     "allocate",
     "allocate_for_inference",
     "counted",
     "ladder_exponent",
     "named",
     "plan",
+    "source_of_json",
 ]
+
+Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]  # of an optimum; a str is one of NAMED
 
 NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", "muennighoff2023", "sardana2023")
 FLOPS_RULES = ("6nd", "6nd-nonemb")
@@ -35,8 +41,8 @@ FLOPS_RULES = ("6nd", "6nd-nonemb")
 class Allocation:
     """What to train for a budget. Arrays have the shape of C."""
 
-    N: Array
-    D: Array
+    N: Array  # parameters
+    D: Array  # tokens
     loss: Array  # nan where the source has no loss (approaches 1 and 2)
     tokens_per_param: Array
     C: Array  # training FLOPs
@@ -48,14 +54,14 @@ class Allocation:
 class InferenceAllocation:
     """The cheapest model of a quality, training and serving together. Arrays have the common shape of the inputs."""
 
-    N: Array
-    D: Array
-    loss: Array
+    N: Array  # parameters
+    D: Array  # tokens
+    loss: Array  # nats per token
     tokens_per_param: Array
     C_train: Array
     C_inference: Array
     C: Array  # sum of both
-    saved: Array  # share of the sum that a model compute-optimal in training, of the same loss, would cost
+    saved: Array  # of the sum for the model of the same loss that is compute-optimal in training; a share
     inference_tokens: Array
     source: str
 
@@ -76,7 +82,7 @@ class Counted:
     @property
     def mean_exponent(self) -> float:
         """Slope of the least-squares line of ln N_nonemb on ln C_nonemb over these sizes."""
-        return straight_line(np.log(self.C_nonemb), np.log(self.N_nonemb))[1]
+        return least_squares_line(np.log(self.C_nonemb), np.log(self.N_nonemb))[1]
 
 
 def named(name: str) -> tuple[Law, dict[str, float]]:
@@ -90,6 +96,12 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
     ------
     ValueError
         If the name is unknown.
+
+    Examples
+    --------
+    >>> law, theta = named("besiroglu2024")
+    >>> theta
+    {'A': 482.01, 'B': 2085.43, 'E': 1.817, 'alpha': 0.3478, 'beta': 0.3658}
     """
     value = published.value
     if name == "kaplan2020":
@@ -111,11 +123,29 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
 
 def plan(
     source: Source, C: ArrayLike, *, inference_tokens: ArrayLike | None = None, flops: str | float = "6nd"
-) -> "Allocation | InferenceAllocation":
+) -> Allocation | InferenceAllocation:
     """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
 
+    Parameters
+    ----------
+    source, C, flops
+        See `allocate`.
+    inference_tokens : array_like, optional
+        Tokens that the model will read and write in its life.
+
+    Returns
+    -------
+    Allocation or InferenceAllocation
+
+    Raises
+    ------
+    ValueError
+        As by these two, and if both ``inference_tokens`` and ``flops`` are given.
+
+    Examples
+    --------
     >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
-    '4.02e+10 parameters'
+    '4.04e+10 parameters'
     """
     if inference_tokens is None:
         return allocate(source, C, flops=flops)
@@ -152,6 +182,12 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     -----
     "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
     is spent at the critical batch, so C_min = C/2 (eq. 5.5).
+
+    Examples
+    --------
+    >>> best = allocate("besiroglu2024", 1e21)
+    >>> f"{best.N:.3g} parameters, {best.D:.3g} tokens, {best.loss:.3f} nats"
+    '2.78e+09 parameters, 6e+10 tokens, 2.305 nats'
     """
     C = np.asarray(C, float)
     if not (np.isfinite(C) & (C > 0)).all():
@@ -196,6 +232,10 @@ def allocate_for_inference(
     C, loss : array_like
         One of the two: the loss to reach, or training FLOPs that would reach it if they were spent compute-optimally.
 
+    Returns
+    -------
+    InferenceAllocation
+
     Raises
     ------
     ValueError
@@ -207,9 +247,15 @@ def allocate_for_inference(
     Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
     optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
     finds the only root.
+
+    Examples
+    --------
+    >>> best = allocate_for_inference("besiroglu2024", C=1e21, inference_tokens=1e12)
+    >>> f"{best.N:.3g} parameters, {best.saved:.0%} saved"
+    '1.09e+09 parameters, 42% saved'
     """
     label, law, theta = _source(source)
-    if law is not chinchilla:
+    if law != chinchilla:
         raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta; choose a fit of that, or another name")
     if (C is None) == (loss is None):
         raise ValueError("give one of C and loss: the quality to reach")
@@ -237,8 +283,8 @@ def allocate_for_inference(
         low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
     N, D = line((low + high) / 2)
     plain_N, plain_D = line(best_training)
-    train, serve = 6 * N * D, 2 * N * tokens
-    plain = 6 * plain_N * plain_D + 2 * plain_N * tokens
+    train, serve = flops_6nd(N, D), 2 * N * tokens  # a forward pass: 2 FLOPs per parameter and token
+    plain = flops_6nd(plain_N, plain_D) + 2 * plain_N * tokens
     return InferenceAllocation(
         N=N,
         D=D,
@@ -254,7 +300,7 @@ def allocate_for_inference(
 
 
 def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) -> Counted:
-    r"""Return the frontier that one finds who counts neither embeddings nor their FLOPs, in closed form.
+    r"""Return the frontier that a study finds which counts neither embeddings nor their FLOPs, in closed form.
 
     Total parameters are :math:`N = N_{\setminus E} + \gamma N_{\setminus E}^{1/3}`. The least loss on
     :math:`C_{\setminus E} = 6 N_{\setminus E} D` has :math:`h \alpha A N^{-\alpha} = \beta B D^{-\beta}` with
@@ -270,12 +316,26 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     gamma : float, optional
         Embedding parameters over the cube root of N_nonemb; left out, that of Chinchilla's models.
 
+    Returns
+    -------
+    Counted
+
+    Raises
+    ------
+    ValueError
+        If the law is not Chinchilla's.
+
     Notes
     -----
-    Pearce & Song 2024; derived anew.
+    Pearce & Song 2024, whose closed form this is; the local exponent is our own derivation.
+
+    Examples
+    --------
+    >>> counted("besiroglu2024", [1e6, 1e11]).exponent.round(3)
+    array([0.963, 0.514])
     """
     label, law, theta = _source(source)
-    if law is not chinchilla:
+    if law != chinchilla:
         raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta in total parameters; choose such a one")
     gamma = published.value("Q03", "gamma") if gamma is None else gamma
     size = np.asarray(N_nonemb, float)
@@ -289,8 +349,8 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
         N_nonemb=size,
         N=N,
         D=D,
-        C_nonemb=6 * size * D,
-        C=6 * N * D,
+        C_nonemb=flops_6nd(size, D),
+        C=flops_6nd(N, D),
         loss=chinchilla.value(theta, N, D),
         exponent=1 / (1 + (alpha * h - dh) / beta),
         gamma=gamma,
@@ -308,7 +368,7 @@ def ladder_exponent(
 ) -> float:
     """Return the slope of ln N on ln C that a ladder of models gives: at each budget the best of the sizes at hand.
 
-    What a study of a surface would measure, and rougher than `counted`: sizes come in steps.
+    What a study with these models would measure. It differs from `counted` because sizes come in steps.
 
     Parameters
     ----------
@@ -324,19 +384,55 @@ def ladder_exponent(
         Tokens at which every model is read, of which the nearest to a budget counts; left out, exactly C / 6N.
     gamma : float, optional
         See `counted`.
+
+    Examples
+    --------
+    >>> sizes, C = np.geomspace(1e3, 1e9, 40), np.geomspace(1e14, 1e20, 20)
+    >>> [round(ladder_exponent("besiroglu2024", sizes, C, embeddings=counted), 2) for counted in (True, False)]
+    [0.51, 0.78]
     """
     _, law, theta = _source(source)
     sizes, C = np.asarray(N_nonemb, float), np.asarray(C, float)
     total = counted(source, sizes, gamma=gamma).N
     shown = total if embeddings else sizes
-    tokens = C[:, None] / (FLOPS_PER_PARAM_TOKEN * shown)  # [m, n]
+    tokens = tokens_6nd(C[:, None], shown)  # [m, n]
     if D is not None:
         readings = np.sort(np.asarray(D, float))
         above = np.clip(np.searchsorted(readings, tokens), 1, readings.size - 1)
         below_is_nearer = tokens - readings[above - 1] < readings[above] - tokens
         tokens = readings[above - below_is_nearer]
     loss = law.value(theta, total, tokens)
-    return straight_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
+    return least_squares_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
+
+
+def source_of_json(text: str) -> Source:
+    """Return the law and its parameters, or the frontier, in JSON of `Fit`, `Frontier` or 'scalinglaws fit --json'.
+
+    Raises
+    ------
+    ValueError
+        If a later version wrote it, the law is unknown here, or the fit is not to be used.
+    KeyError, TypeError
+        If it is the JSON of something else.
+
+    Examples
+    --------
+    >>> text = '{"law": "power", "status": "ok", "theta": {"A": 10.0, "alpha": 0.1}}'
+    >>> law, theta = source_of_json(text)
+    >>> law.name, theta
+    ('power', {'A': 10.0, 'alpha': 0.1})
+    """
+    record = unversioned(json.loads(text), known=SCHEMA)
+    if record.get("theta") is None:
+        return Frontier.from_json(text)
+    if record["law"] not in LAWS:
+        raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+    if record["status"] not in USABLE:
+        raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
+    theta = {name: float(value) for name, value in record["theta"].items()}
+    if not all(map(math.isfinite, theta.values())):
+        raise ValueError("theta is not all finite numbers")
+    return LAWS[record["law"]], theta
 
 
 def _from_logarithms(id: str) -> dict[str, float]:
@@ -369,7 +465,7 @@ def _rule(flops: str | float) -> tuple[str, float]:
     if isinstance(flops, str):
         if flops not in FLOPS_RULES:
             raise ValueError(f"flops is {flops!r}; choose one of {', '.join(FLOPS_RULES)}, or a number such as 6.0")
-        return flops, FLOPS_PER_PARAM_TOKEN
+        return flops, float(FLOPS_PER_PARAM_TOKEN)
     if not (math.isfinite(flops) and flops > 0):
         raise ValueError(f"flops is {flops:.4g}; it must be positive: FLOPs per parameter and token, such as 6.0")
     return f"{flops:g}nd", float(flops)
@@ -380,7 +476,7 @@ def _kaplan_frontier(C: Array) -> Allocation:
     value = published.value
     least = C / 2 / PF_DAY  # C_min, PF-days
     N = value("K30") * least ** value("K26", "p_N")
-    D = C / (FLOPS_PER_PARAM_TOKEN * N)
+    D = tokens_6nd(C, N)
     loss = (value("K08") / least) ** value("K07")
     return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops="6nd", source="kaplan2020")
 
