@@ -104,7 +104,7 @@ def flops_6nd(n: Number, tokens: Number) -> Number:
     return FLOPS_PER_PARAM_TOKEN * n * tokens
 
 
-def tokens_6nd(flops: Number, n: Number) -> Number:
+def tokens_6nd(flops: Number | float, n: Number) -> Number:
     """D such that C = 6 N D.
 
     >>> tokens_6nd(5.88e23, 70e9)
@@ -113,7 +113,7 @@ def tokens_6nd(flops: Number, n: Number) -> Number:
     return flops / (FLOPS_PER_PARAM_TOKEN * n)
 
 
-def params_6nd(flops: Number, tokens: Number) -> Number:
+def params_6nd(flops: Number | float, tokens: Number) -> Number:
     """N such that C = 6 N D, in the counting of C.
 
     >>> params_6nd(5.88e23, 1.4e12)

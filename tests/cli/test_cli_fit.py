@@ -18,7 +18,8 @@ from scalinglaws.cli import main, report
 from scalinglaws.cli.plan import FITTED, PUBLISHED
 from scalinglaws.laws import plan as planning
 from scalinglaws.laws.bootstrap import bootstrap
-from scalinglaws.laws.fit import fit
+from scalinglaws.laws.fit import SCHEMA, fit
+from scalinglaws.laws.frontier import Frontier, approach2
 
 ROOT = Path(__file__).parents[2]
 A = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
@@ -547,6 +548,24 @@ def test_plan_follows_a_fit_and_says_how_far_it_reaches(capsys):
     assert (plan["N"], plan["D"]) == pytest.approx((float(N), float(D)), rel=1e-12)
     assert lines == ["6e+21 FLOPs are 10 times the largest fitted budget"]
     assert out(capsys, "plan", "--flops", "5e20", "--law", "fit.json")[1] == []
+
+
+@pytest.mark.parametrize("approach", ["2", "3"])
+def test_json_says_its_schema_and_plan_refuses_a_newer_one(capsys, approach):
+    got = result(capsys, "fit", save(isoflops()), "--approach", approach)
+    assert got["schema"] == SCHEMA
+    Path("fit.json").write_text(json.dumps({name: value for name, value in got.items() if name != "schema"}))
+    plan = result(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
+    assert plan["schema"] == SCHEMA
+    Path("fit.json").write_text(json.dumps(got | {"schema": SCHEMA + 1}))
+    assert says(capsys, "plan", "--flops", "1e20", "--law", "fit.json").startswith("fit.json: ")
+
+
+def test_json_of_optima_is_a_frontier(capsys):
+    found = approach2(**{name: isoflops()[name] for name in "CNL"})
+    back = Frontier.from_json(json.dumps(result(capsys, "fit", save(isoflops()), "--approach", "2")))
+    assert back.optimum(1e21) == pytest.approx(found.optimum(1e21), rel=1e-9)
+    assert len(back.budgets) == len(found.budgets) == 4
 
 
 def test_plan_reads_what_the_library_writes(capsys):

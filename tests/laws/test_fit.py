@@ -1,4 +1,6 @@
+import json
 import math
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from truths import REPLICATED, REPLICATED_OBJECTIVE, ROUNDED, TRUTH, grid, noisy, recovered
 
+from scalinglaws.files import NewerSchema
 from scalinglaws.laws import Law, PowerSum, Term, chinchilla, power, power_floor
 from scalinglaws.laws.bootstrap import bootstrap
-from scalinglaws.laws.fit import Fit, FitError, Status, fit
-from scalinglaws.laws.newton import Problem, Quadratic, _plain_step, newton
+from scalinglaws.laws.fit import SCHEMA, Fit, FitError, Status, fit
+from scalinglaws.laws.newton import Problem, Quadratic, newton, plain_step
+from scalinglaws.laws.plan import allocate_for_inference
 
 
 def huber(residuals: np.ndarray, delta: float) -> float:
@@ -250,14 +254,14 @@ def test_elimination_and_the_axes_of_the_curvature_take_the_same_step():
     A, gradient = rng.normal(size=(100, 5, 9)), rng.normal(size=(100, 5))
     hessian = A @ A.transpose(0, 2, 1)
     model = Quadratic.of(np.zeros((100, 5)), gradient, hessian, np.full(5, -1.0), np.full(5, 1.0))
-    step, decrement, convex = _plain_step(gradient, hessian)
+    step, decrement, convex = plain_step(gradient, hessian)
     assert convex.all()  # conditions are below 200: 13 digits are left
     assert step == pytest.approx(model.step(np.zeros(100)), rel=1e-11)
     assert decrement == pytest.approx(model.decrement, rel=1e-11)
     hessian[:50, 2, 2] *= -1
-    assert _plain_step(gradient, hessian)[2].tolist() == [False] * 50 + [True] * 50
+    assert plain_step(gradient, hessian)[2].tolist() == [False] * 50 + [True] * 50
     hessian[:, 1] = hessian[:, :, 1] = 0.0
-    assert not _plain_step(gradient, hessian)[2].any()
+    assert not plain_step(gradient, hessian)[2].any()
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.003])
@@ -355,6 +359,36 @@ def test_json_round_trip(delta):
     assert back.to_json() == found.to_json()
     again = bootstrap(back, n=20, seed=0)
     assert again.attach() == found
+
+
+def test_a_fit_carries_the_problem_that_it_solved():
+    points = noisy(0)
+    found = fit(chinchilla, **points, residual="raw")
+    u, delta = found.centered
+    value, gradient, _ = found.problem.evaluate(u, np.ones((1, 36)), delta)
+    assert value[0] * found.problem.residual_unit**2 == pytest.approx(found.value, rel=1e-12)
+    assert np.abs(gradient).max() < 1e-12
+    assert found.x["N"].tolist() == points["N"].tolist()
+    assert "problem" not in repr(found)
+    assert "problem" not in json.loads(found.to_json())
+    assert bootstrap(found, n=2, seed=0).attach().problem is found.problem
+
+
+def test_a_pickled_fit_is_the_same_fit():
+    found = fit(chinchilla, **noisy(0))
+    back = pickle.loads(pickle.dumps(found))
+    assert back == found
+    assert bootstrap(back, n=20, seed=0).attach() == bootstrap(found, n=20, seed=0).attach()
+    tokens = {"C": 1e21, "inference_tokens": 1e12}
+    assert allocate_for_inference(back, **tokens).N == allocate_for_inference(found, **tokens).N
+
+
+def test_json_says_its_schema_and_a_newer_one_is_refused():
+    record = json.loads(fit(chinchilla, **noisy(0)).to_json())
+    assert record.pop("schema") == SCHEMA
+    assert Fit.from_json(json.dumps(record)).theta == record["theta"]  # as files were before they had a number
+    with pytest.raises(NewerSchema):
+        Fit.from_json(json.dumps(record | {"schema": SCHEMA + 1}))
 
 
 def test_json_of_an_unknown_law():

@@ -1,3 +1,4 @@
+import json
 import math
 import subprocess
 import sys
@@ -7,9 +8,26 @@ import pytest
 from truths import GOPHER_FLOPS, ROUNDED, TRUTH, at_gophers_budget
 
 from scalinglaws import laws, published
-from scalinglaws.laws.fit import FitError, Status, fit
-from scalinglaws.laws.frontier import Refusal, approach1, approach2, approach3, isoflop_bias, variable_projection
-from scalinglaws.laws.plan import NAMED, allocate, allocate_for_inference, counted, ladder_exponent, named
+from scalinglaws.files import NewerSchema
+from scalinglaws.laws.fit import SCHEMA, FitError, Status, fit
+from scalinglaws.laws.frontier import (
+    Frontier,
+    Refusal,
+    approach1,
+    approach2,
+    approach3,
+    isoflop_bias,
+    variable_projection,
+)
+from scalinglaws.laws.plan import (
+    NAMED,
+    allocate,
+    allocate_for_inference,
+    counted,
+    ladder_exponent,
+    named,
+    source_of_json,
+)
 
 SURFACES = {  # alpha, beta; as in studies of approach 2's bias
     "symmetric": (0.31, 0.31),
@@ -209,6 +227,30 @@ def test_approach_1_of_runs_and_its_refusals():
         approach1(C=scattered, N=small["N"], L=small["L"])
 
 
+def test_frontiers_come_back_from_json():
+    runs = isoflops(surface("hoffmann"), 8)
+    runs["L"][:15] = 8 - runs["L"][:15]  # upside down: a refused budget has no optimum
+    for found in (approach2(**runs, surface=surface("hoffmann")), approach2(**runs, degree=4), approach1(**runs)):
+        back = Frontier.from_json(found.to_json())
+        assert back.to_json() == found.to_json()
+        assert (back.source, back.a, back.N_scale, back.bias) == (found.source, found.a, found.N_scale, found.bias)
+        assert back.summary() == found.summary()
+        assert repr(back.budgets) == repr(found.budgets)  # equal but for nan, which is not equal to itself
+        assert all(np.array_equal(getattr(back, name), getattr(found, name)) for name in "CNDL")
+
+
+def test_a_source_comes_back_from_json():
+    fitted, optima = approach3(**noisy_runs()), frontier()
+    assert source_of_json(fitted.to_json()) == (laws.chinchilla, fitted.theta)
+    assert allocate(source_of_json(optima.to_json()), 1e21).N == allocate(optima, 1e21).N
+    record = json.loads(optima.to_json())
+    first = {name: record[name] for name in ("law", "a", "b", "N_scale", "D_scale", "optima", "warnings")}
+    assert source_of_json(json.dumps(first | {"theta": None})).optimum(1e21) == optima.optimum(1e21)  # before schemas
+    for later in (record, json.loads(fitted.to_json())):
+        with pytest.raises(NewerSchema):
+            source_of_json(json.dumps(later | {"schema": SCHEMA + 1}))
+
+
 def noisy_runs(n=6):
     N, D = (column.ravel() for column in np.meshgrid(np.geomspace(1e6, 1e9, n), np.geomspace(1e8, 1e11, n)))
     noise = 0.01 * np.random.default_rng(0).normal(size=N.size)
@@ -220,7 +262,7 @@ def test_variable_projection_agrees_with_the_general_fitter():
     other = fit(laws.chinchilla, **runs, residual="raw", delta=math.inf)
     found = variable_projection(**runs)
     assert found.theta == pytest.approx(other.theta, rel=1e-9)
-    assert found.theta != other.theta  # it is another road
+    assert found.theta != other.theta  # found by another method, so not to the last digit
     assert found.value == pytest.approx(other.value, rel=1e-12)
     exact = variable_projection(**runs | {"L": laws.chinchilla.value(surface("soda"), runs["N"], runs["D"])})
     assert exact.theta == pytest.approx(surface("soda"), rel=1e-11)

@@ -1,9 +1,13 @@
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from truths import GOPHER_FLOPS, REFIT, TEX, at_gophers_budget
 
+from scalinglaws import counting, laws
 from scalinglaws.laws import (
     LAWS,
     Law,
@@ -14,7 +18,6 @@ from scalinglaws.laws import (
     critical_batch,
     critical_batch_time,
     gadre,
-    kaplan_amplitude,
     kaplan_joint,
     kaplan_scale,
     kaplan_steps,
@@ -213,10 +216,17 @@ def test_optimum_of_a_batch():
 
 def test_kaplans_form_is_a_power_law():
     """Kaplan et al. 2020, eq. 1.1: (8.8e13 / N)^0.076, which is 2.865 nats at the 85M parameters of GPT-2 small."""
-    A = kaplan_amplitude(8.8e13, 0.076)
+    A = 8.8e13**0.076
     assert power.value([A, 0.076], 85e6) == pytest.approx(2.865, abs=5e-4)
     assert kaplan_scale(A, 0.076) == pytest.approx(8.8e13, rel=1e-12)
     assert power.value([A, 0.076], 8.8e13) == pytest.approx(1, rel=1e-12)
+
+
+def test_the_rule_of_an_optimum_is_the_one_of_counting():
+    """`laws.law` imports nothing of this package, so it writes the 6 of C = 6 N D itself."""
+    assert inspect.signature(Law.optimum).parameters["k"].default == counting.FLOPS_PER_PARAM_TOKEN
+    for module in ("law", "jet"):
+        assert "scalinglaws" not in Path(laws.__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
 
 
 @every_law

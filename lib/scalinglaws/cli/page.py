@@ -1,7 +1,6 @@
 """The page of ``scalinglaws fit --report``: one file with the data, the fit, its figures, and what to distrust.
 
-Everything is inside: figures are inline SVG, and nothing is asked for from outside. On dark screens figures are
-inverted, as in the book.
+The page loads nothing: figures are inline SVG. On dark screens figures are inverted, as in the book.
 """
 
 import io
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from scalinglaws.book import figures
 from scalinglaws.cli.report import LEVEL, Report
+from scalinglaws.counting import tokens_6nd
 from scalinglaws.files import PACKAGE
 from scalinglaws.laws.frontier import Frontier
 
@@ -122,7 +122,7 @@ def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
         middle = float(np.exp(np.log(C[slices == k]).mean()))
         ax.plot(N[of], L[of], "o", color=shades[k], markersize=3.5, label=f"C ≈ {middle:.2g}")
         if {*found.x} == {"N", "D"}:
-            curve = found.predict(N=reach, D=middle / (6 * reach))
+            curve = found.predict(N=reach, D=tokens_6nd(middle, reach))
             low = curve < 1.15 * L[slices == k].max()
             ax.plot(reach[low], curve[low], color=shades[k], linewidth=1)
             best, tokens = found.law.optimum(found.theta, middle)
@@ -167,9 +167,7 @@ def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
     ax.plot(C[drawn], report.points.columns["N"][drawn], ".", color="C0", markersize=3, label="runs")
     ax.set(xscale="log", yscale="log", xlabel="training compute 6 N D (FLOPs)", ylabel="parameters N")
     ax.legend()
-    caption = (
-        "Compute-optimal size; dashed: beyond the largest budget. The interval knows of noise, not of a wrong law."
-    )
+    caption = "Compute-optimal size; dashed: beyond the largest budget. The interval is for noise, not for a wrong law."
     return "Optimal size", caption, figure
 
 

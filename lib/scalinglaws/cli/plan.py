@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the optimum of a law for a budget."""
     from scalinglaws.files import dumps
     from scalinglaws.laws import plan
+    from scalinglaws.laws.fit import SCHEMA
 
     source, record = _law(args.law)
     C_range = record.get("C_range")
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
         more |= {"inference_tokens": args.inference_tokens}
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
-    record |= {"law": args.law, "flops": args.flops} | more
+    record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops} | more
     print(dumps(record) if args.json else _plan_text(record))
     return 0
 
@@ -70,48 +71,14 @@ def _law(name: str):
     import json
 
     try:
-        record = json.loads(Path(name).read_text(encoding="utf-8"))
-        return _from_record(record), record
+        text = Path(name).read_text(encoding="utf-8")
+        return plan.source_of_json(text), json.loads(text)
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror}; make it with 'scalinglaws fit RUNS.csv --json'") from error
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: is no result of 'scalinglaws fit --json' ({type(error).__name__})") from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def _from_record(record: dict):
-    """The law in the JSON of a fit, with its parameters."""
-    import numpy as np
-
-    from scalinglaws.laws import LAWS
-    from scalinglaws.laws.frontier import Frontier
-
-    if record["theta"] is None:
-        a, b, N, D = (float(record[name]) for name in ("a", "b", "N_scale", "D_scale"))
-        no = np.empty(0)
-        return Frontier(
-            source=record["law"],
-            a=a,
-            b=b,
-            N_scale=N,
-            D_scale=D,
-            C=no,
-            N=no,
-            D=no,
-            L=no,
-            budgets=(),
-            bias=None,
-            warnings=(),
-        )
-    if record["law"] not in LAWS:
-        raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
-    if record["status"] not in ("ok", "at_bound"):
-        raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
-    theta = {name: float(value) for name, value in record["theta"].items()}
-    if not all(map(math.isfinite, theta.values())):
-        raise ValueError("theta is not all finite numbers")
-    return LAWS[record["law"]], theta
 
 
 def _plan_text(record: dict) -> str:

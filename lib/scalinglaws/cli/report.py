@@ -1,6 +1,5 @@
-"""What the ``scalinglaws fit`` command tells about a table of runs, as text and as JSON. `page` makes a page of it."""
+"""What the ``scalinglaws fit`` command reports of a table of runs, as text and as JSON. `page` makes a page of it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from scalinglaws.laws import LAWS
 from scalinglaws.laws import frontier as frontiers
 from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.laws.doubts import identifiability
-from scalinglaws.laws.fit import USABLE, Fit, FitError, fit
+from scalinglaws.laws.fit import MAD_TO_SIGMA, SCHEMA, USABLE, Fit, FitError, fit
 from scalinglaws.laws.frontier import Frontier
 from scalinglaws.laws.newton import Residual
 from scalinglaws.tables import Points
@@ -27,7 +26,7 @@ HIGHEST = 5  # points of highest loss that the fit is repeated without
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A fit, its intervals, and what to distrust."""
+    """A fit, its intervals, and what to distrust; made by `make`."""
 
     found: Fit | Frontier
     approach: str  # "1", "2", "3" or "vp"
@@ -48,6 +47,7 @@ class Report:
         C = self.points.columns.get("C")
         a, b = self.exponents or (None, None)
         common = {
+            "schema": SCHEMA,
             "approach": self.approach,
             "a": a,
             "b": b,
@@ -55,7 +55,7 @@ class Report:
             "level": LEVEL if self.intervals else None,
             "n_points": len(self.points),
             "C_range": None if C is None else [float(C.min()), float(C.max())],
-            "warnings": list(self.cautions),
+            "warnings": self.cautions,
         }
         if isinstance(self.found, Frontier):
             return _frontier_record(self.found) | common
@@ -65,7 +65,7 @@ class Report:
             "theta": dict(found.theta),
             "objective": found.value,
             "minimized": found.objective,
-            "delta": None if math.isinf(found.delta) else found.delta,
+            "delta": found.delta,
             "status": str(found.status),
             "message": found.message,
         }
@@ -139,7 +139,7 @@ def make(
         cloud=cloud,
         intervals=None if found.intervals is None else dict(found.intervals) | ends,
         exponents=exponents,
-        cautions=(*points.warnings, *_cautions(found, cloud, columns)),
+        cautions=(*points.warnings, *_cautions(found, cloud)),
         notes=notes,
     )
 
@@ -177,7 +177,7 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
         raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")
     clusters = points.repeats() if points.labels is None else points.labels
     try:
-        return bootstrap(found, n=wanted, seed=seed, how=None, clusters=clusters), ()
+        return bootstrap(found, n=wanted, seed=seed, clusters=clusters), ()
     except FitError as error:
         if n is not None:
             raise
@@ -198,8 +198,8 @@ def _exponents(found: Fit, cloud: Bootstrap | None) -> tuple[tuple[float, float]
     return (a, b), ends
 
 
-def _cautions(found: Fit, cloud: Bootstrap | None, columns: Mapping[str, NDArray]) -> tuple[str, ...]:
-    """What to distrust in a fit, the gravest first."""
+def _cautions(found: Fit, cloud: Bootstrap | None) -> tuple[str, ...]:
+    """What to distrust in a fit, the most serious first."""
     out = [] if found.status in USABLE else ["the parameters below are not determined; do not use them"]
     out += identifiability(found).findings
     if {"N", "D"} <= {*found.x} and np.ptp(np.log(found.x["N"] * found.x["D"])) < np.log(1.05):
@@ -208,7 +208,7 @@ def _cautions(found: Fit, cloud: Bootstrap | None, columns: Mapping[str, NDArray
         out.append(cloud.message)
     if found.residual == "log" and found.status in USABLE:
         off = np.log(found.L / found.predict(**found.x))
-        sigma = 1.4826 * np.median(np.abs(off - np.median(off)))
+        sigma = MAD_TO_SIGMA * np.median(np.abs(off - np.median(off)))
         far = int((np.abs(off) > 6 * sigma).sum()) if sigma > 1e-9 else 0
         if far:
             out.append(f"{far} points lie more than six robust standard deviations off the law: look at them")
@@ -222,8 +222,7 @@ def _without_highest(found: Fit) -> list[str]:
     keep = np.sort(np.argsort(found.L, kind="stable")[:-HIGHEST])
     try:
         variables: Any = {letter: column[keep] for letter, column in found.x.items()}
-        delta = found.delta
-        other = fit(found.law, L=found.L[keep], residual=found.residual, delta=delta, **variables).checked()
+        other = fit(found.law, L=found.L[keep], residual=found.residual, delta=found.delta, **variables).checked()
         before, after = (float(f.law.optimum_exponents(f.theta)[0]) for f in (found, other))
     except ValueError:
         return []
@@ -233,18 +232,11 @@ def _without_highest(found: Fit) -> list[str]:
 
 
 def _frontier_record(found: Frontier) -> dict[str, Any]:
-    """The values of a frontier that a fit does not have, or has otherwise."""
-    return {
-        "law": found.source,
+    """The values of a frontier, with what a fit's record has and a frontier's has not."""
+    return found.record() | {
         "theta": None,
         "objective": None,
         "status": "warned" if found.warnings else "ok",
         "message": "; ".join(found.warnings) or f"{len(found.C)} optima",
-        "N_scale": found.N_scale,
-        "D_scale": found.D_scale,
-        "optima": [
-            dict(zip(("C", "N", "D", "L"), map(float, row), strict=True))
-            for row in zip(found.C, found.N, found.D, found.L, strict=True)
-        ],
         "refused": [{"C": b.C, "why": b.message} for b in found.budgets if b.refused is not None],
     }

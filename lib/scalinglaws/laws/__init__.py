@@ -1,46 +1,13 @@
 """Learns from runs: laws, fits, intervals, frontiers, plans. Needs no torch, and knows nothing of how runs are made.
 
-The names here are the laws themselves, as values; to fit one is the work of `laws.fit`.
+The names here are the laws themselves, as values; `laws.fit` fits one.
+
+>>> float(chinchilla.value({"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}, 1e9, 1e10).round(4))
+2.5588
 """
 
-from scalinglaws.laws.catalogue import (
-    LAWS,
-    Written,
-    broken,
-    chinchilla,
-    critical_batch,
-    critical_batch_time,
-    gadre,
-    kaplan_amplitude,
-    kaplan_joint,
-    kaplan_scale,
-    kaplan_steps,
-    loss_to_error,
-    muennighoff,
-    power,
-    power_floor,
-    rosenfeld,
-)
+from scalinglaws.laws import catalogue
+from scalinglaws.laws.catalogue import *  # noqa: F403, what `catalogue` lists
 from scalinglaws.laws.law import Law, PowerSum, Term
 
-__all__ = [
-    "LAWS",
-    "Law",
-    "PowerSum",
-    "Term",
-    "Written",
-    "broken",
-    "chinchilla",
-    "critical_batch",
-    "critical_batch_time",
-    "gadre",
-    "kaplan_amplitude",
-    "kaplan_joint",
-    "kaplan_scale",
-    "kaplan_steps",
-    "loss_to_error",
-    "muennighoff",
-    "power",
-    "power_floor",
-    "rosenfeld",
-]
+__all__ = ["Law", "PowerSum", "Term", *catalogue.__all__]

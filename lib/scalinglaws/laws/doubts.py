@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 
-from scalinglaws.laws.bootstrap import Resamples
 from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.newton import MAX_CONDITION
 
@@ -47,12 +46,9 @@ def identifiability(fit: Fit) -> Identifiability:
     errors = _relative_errors(fit) if usable and fit.correlations else {}
     findings = [*_undetermined(fit, usable), *_narrow_ranges(fit), *_uncertain(fit, errors), *_floor(fit)]
     return Identifiability(
-        condition=fit.condition,
-        usable=usable,
-        correlations=fit.correlations,
-        relative_errors=errors,
+        condition=fit.condition, usable=usable, correlations=fit.correlations, relative_errors=errors,
         findings=tuple(findings),
-    )
+    )  # fmt: skip
 
 
 def _undetermined(fit: Fit, usable: bool) -> Iterator[str]:
@@ -87,16 +83,16 @@ def _narrow_ranges(fit: Fit) -> Iterator[str]:
 
 def _relative_errors(fit: Fit) -> dict[str, float]:
     """Standard error over estimate by the curvature, of every parameter inside its bounds."""
-    resamples = Resamples.once(fit)
-    noise = fit.problem.noise_variance(resamples.u, resamples.delta)
-    _, _, hessian = fit.problem.evaluate(resamples.u, np.ones((1, fit.n_points)), resamples.delta)
+    u, delta = fit.centered
+    noise = fit.problem.noise_variance(u, delta)
+    _, _, hessian = fit.problem.evaluate(u, np.ones((1, fit.n_points)), delta)
     low, high = fit.law.bounds
-    held = ((resamples.u <= low) | (resamples.u >= high))[0]
+    held = ((u <= low) | (u >= high))[0]
     covariance = noise * np.linalg.pinv(np.where(held[:, None] | held, np.eye(held.size), hessian[0]), hermitian=True)
     errors = {}
     for name, value in fit.theta.items():
         if name not in fit.at_bound:
-            slope = np.where(held, 0.0, resamples.slope(lambda theta, name=name: theta[name], resamples.u)[0, 0])
+            slope = np.where(held, 0.0, fit.problem.slope(lambda theta, name=name: theta[name], u)[0, 0])
             errors[name] = float(np.sqrt(slope @ covariance @ slope) / abs(value))
     return errors
 

@@ -11,28 +11,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property
 from itertools import combinations
 from numbers import Real
 from typing import Any, Self, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
 from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import LAWS
-from scalinglaws.laws.law import Law
-from scalinglaws.laws.newton import (
-    CERTIFIED,
-    MAX_CONDITION,
-    Array,
-    Flags,
-    Problem,
-    Quadratic,
-    Residual,
-    decrement_goal,
-    newton,
-)
+from scalinglaws.laws.law import Array, Law
+from scalinglaws.laws.newton import CERTIFIED, MAX_CONDITION, Problem, Quadratic, Residual, decrement_goal, newton
 
 __all__ = ["SCHEMA", "USABLE", "Fit", "FitError", "Status", "fit"]
 
@@ -103,6 +94,12 @@ class Fit:
     def L(self) -> Array:
         """The losses of the points, [n_points]."""
         return self.problem.L
+
+    @cached_property
+    def centered(self) -> tuple[Array, float]:
+        """The optimum [1, p] in coordinates of `problem`, not rounded as theta is, and delta in its residuals' unit."""
+        delta, start = self.delta / self.problem.residual_unit, self.problem.center(self.theta)[None]
+        return newton(self.problem, start, np.ones((1, self.n_points)), delta)[0], delta
 
     @property
     def objective(self) -> str:
@@ -191,14 +188,15 @@ class Fit:
 
 
 def fit(
-    law: Law,
-    *,
-    L: ArrayLike,
-    residual: Residual = "log",
-    delta: float | None = None,
-    **variables: ArrayLike | None,
+    law: Law, *, L: ArrayLike, residual: Residual = "log", delta: float | None = None, **variables: ArrayLike | None
 ) -> Fit:
     """Return the best fit of ``law`` to the points; no starting values are needed.
+
+    >>> from scalinglaws.laws import power_floor
+    >>> x = np.geomspace(1e4, 1e8, 9)
+    >>> found = fit(power_floor, x=x, L=1.7 + 400 * x**-0.34)
+    >>> found.status, round(found.theta["alpha"], 9)
+    (<Status.OK: 'ok'>, 0.34)
 
     Parameters
     ----------
@@ -230,14 +228,6 @@ def fit(
         If the variables are not those of the law, or an option is unknown.
     TypeError
         If ``law`` is something else, such as the name of one.
-
-    Examples
-    --------
-    >>> from scalinglaws.laws import power_floor
-    >>> x = np.geomspace(1e4, 1e8, 9)
-    >>> found = fit(power_floor, x=x, L=1.7 + 400 * x**-0.34)
-    >>> found.status, round(found.theta["alpha"], 9)
-    (<Status.OK: 'ok'>, 0.34)
     """
     if not isinstance(law, Law):
         raise TypeError(f"law is {law!r}; pass a law, such as laws.chinchilla (others: {', '.join(LAWS)})")
@@ -324,28 +314,19 @@ def _report(problem: Problem, threshold: float, starts: Array, u: Array, value: 
 
     unit = problem.residual_unit
     return Fit(
-        law=law,
-        theta=theta,
-        status=status,
-        message=message,
-        residual=problem.residual,
-        delta=threshold * unit,
-        value=float(objective[0]) * unit**2,
-        start=start,
-        n_starts=len(starts),
-        n_starts_agree=int(agree.sum()),
-        n_points=n,
-        at_bound=tuple(bounds),
-        gradient_norm=float(np.abs(gradient[0, inside]).max()),
-        newton_decrement=float(model.decrement[0]),
-        condition=condition,
+        law=law, theta=theta, status=status, message=message, residual=problem.residual, delta=threshold * unit,
+        value=float(objective[0]) * unit**2, start=start, n_starts=len(starts), n_starts_agree=int(agree.sum()),
+        n_points=n, at_bound=tuple(bounds), gradient_norm=float(np.abs(gradient[0, inside]).max()),
+        newton_decrement=float(model.decrement[0]), condition=condition,
         correlations=_correlations(problem, optimum[0], hessian[0], inside) if status in USABLE else (),
         residual_rms=float(np.sqrt(np.mean(np.log(problem.y / law.jet(optimum, problem.logs)[0]) ** 2))),
         problem=problem,
-    )
+    )  # fmt: skip
 
 
-def _correlations(problem: Problem, u: Array, hessian: Array, inside: Flags) -> tuple[tuple[str, str, float], ...]:
+def _correlations(
+    problem: Problem, u: Array, hessian: Array, inside: NDArray[np.bool_]
+) -> tuple[tuple[str, str, float], ...]:
     """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
     small = 1e-6 * np.eye(u.size)
     to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [p, p], from centered coordinates

@@ -22,15 +22,8 @@ from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
 from scalinglaws.laws.newton import Residual
 
 __all__ = [
-    "Budget",
-    "Frontier",
-    "Refusal",
-    "approach1",
-    "approach2",
-    "approach3",
-    "isoflop_bias",
-    "variable_projection",
-]
+    "Budget", "Frontier", "Refusal", "approach1", "approach2", "approach3", "isoflop_bias", "variable_projection",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -137,15 +130,13 @@ class Frontier:
             If a later version wrote it.
         """
         record = unversioned(json.loads(text), known=SCHEMA)
-        budgets = record.get("budgets", ())  # files of the first version have none, and no bias
+        budgets = record.get("budgets", ())  # files without a schema number have none, and no bias
+        read: dict[str, Any] = {name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")}
+        read |= {letter: np.array([row[letter] for row in record["optima"]], float) for letter in "CNDL"}
         return cls(
-            source=record["law"],
-            **{name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")},
-            **{letter: np.array([row[letter] for row in record["optima"]], float) for letter in "CNDL"},
-            budgets=tuple(Budget(**_from_null(budget)) for budget in budgets),
-            bias=record.get("bias"),
-            warnings=tuple(record["warnings"]),
-        )
+            source=record["law"], budgets=tuple(Budget(**_from_null(budget)) for budget in budgets),
+            bias=record.get("bias"), warnings=tuple(record["warnings"]), **read,
+        )  # fmt: skip
 
 
 def _from_null(budget: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +158,11 @@ def approach1(
 ) -> Frontier:
     """Return the frontier under the envelope of training runs: the size that has the least loss for each compute.
 
+    >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
+    >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
+    >>> round(found.a, 9)
+    0.5
+
     Parameters
     ----------
     C, N, L : array_like [n]
@@ -179,7 +175,7 @@ def approach1(
         Share of a curve, in compute, from which readings are taken: earlier, its learning rate is still high, and the
         loss is above that of a run made to end there.
     tolerance : float
-        In ln C; without curves, runs this close share a budget.
+        In ln C; without curves, runs within it of the next share a budget.
 
     Returns
     -------
@@ -196,15 +192,6 @@ def approach1(
     Notes
     -----
     Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
-
-    Examples
-    --------
-    Two budgets of three sizes; at each the one in the middle is the best.
-
-    >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
-    >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
-    >>> round(found.a, 9)
-    0.5
     """
     columns = _columns(C=C, N=N, L=L, D=D)
     if not 0 < last <= 1:
@@ -231,38 +218,6 @@ def approach2(
 ) -> Frontier:
     """Return the frontier through the minima of isoFLOP curves: loss against ln N at one budget, and a polynomial.
 
-    Parameters
-    ----------
-    C, N, L : array_like [n]
-        Training FLOPs, parameters and loss of runs; those within ``tolerance`` in ln C of the next share a budget.
-    D : array_like [n], optional
-        Tokens; left out, C / 6N.
-    degree : int
-        2, a parabola, or 4. Where alpha is larger than beta the loss is steeper towards small sizes. A parabola is
-        symmetric, so its minimum is then off.
-    tolerance : float
-        In ln C.
-    surface : Fit or mapping, optional
-        Anything with an alpha and a beta, from which the bias of the parabola on these sizes is calculated. It is
-        reported and not removed.
-
-    Returns
-    -------
-    Frontier
-        A budget with fewer sizes than the polynomial needs, a curve that opens downward, and a minimum at the edge of
-        the sizes or beyond are refused one by one; see its ``budgets``.
-
-    Raises
-    ------
-    FitError
-        If fewer than two budgets are left, with the reasons, or a column is not positive and finite.
-
-    Notes
-    -----
-    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
-
-    Examples
-    --------
     >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
     >>> found = approach2(C=C, N=N, L=[3.1, 3.0, 3.1, 2.3, 2.2, 2.3], surface={"alpha": 0.35, "beta": 0.35})
     >>> round(found.a, 9)
@@ -272,6 +227,32 @@ def approach2(
     approach 2: N = 0.1 C^0.5, D = 1.6667 C^0.5
       C 1e+18     3 points  N_opt 1e+08  L_opt 3
       C 1e+20     3 points  N_opt 1e+09  L_opt 2.2
+
+    Parameters
+    ----------
+    C, N, L, D, tolerance
+        As for `approach1` without curves.
+    degree : int
+        2, a parabola, or 4. Where alpha is larger than beta the loss is steeper towards small sizes. A parabola is
+        symmetric, so its minimum is then off.
+    surface : Fit or mapping, optional
+        Anything with an alpha and a beta, from which the bias of the parabola on these sizes is calculated. It is
+        reported and not removed.
+
+    Returns
+    -------
+    Frontier
+        Its ``budgets`` say which are refused: fewer sizes than the polynomial needs, a curve that opens downward, or a
+        minimum at the edge of the sizes or beyond.
+
+    Raises
+    ------
+    FitError
+        If fewer than two budgets are left, with the reasons, or a column is not positive and finite.
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
     """
     if degree not in (2, 4):
         raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
@@ -340,16 +321,14 @@ def approach3(
 ) -> Fit:
     """Return the fit of Chinchilla's surface to runs, see `fit.fit`; its message says if N and D look swapped.
 
-    Notes
-    -----
-    Hoffmann et al. 2022, section 3.3, used delta=1e-3.
-
-    Examples
-    --------
     >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
     >>> found = approach3(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
     >>> [round(value, 6) for value in found.theta.values()]
     [1.8, 480.0, 2100.0, 0.35, 0.37]
+
+    Notes
+    -----
+    Hoffmann et al. 2022, section 3.3, used delta=1e-3.
     """
     return _noting_a_swap(fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D))
 
@@ -362,17 +341,15 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     estimates replace the general fitter's in its `Fit`, which keeps its status and certificate. Where Gauss-Newton ends
     above the general fitter's objective, or outside of the law, that fit is returned as it is.
 
-    Raises
-    ------
-    FitError
-        If the points cannot be fitted, or variable projection finds a lower objective than the general fitter.
-
-    Examples
-    --------
     >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
     >>> found = variable_projection(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
     >>> round(found.theta["alpha"], 6), round(found.theta["beta"], 6)
     (0.35, 0.37)
+
+    Raises
+    ------
+    FitError
+        If the points cannot be fitted, or variable projection finds a lower objective than the general fitter.
     """
     other = _noting_a_swap(fit(chinchilla, L=L, residual="raw", delta=math.inf, N=N, D=D))
     problem = other.problem
@@ -567,19 +544,9 @@ def _frontier(
     if len(kept) == 2:
         notes.append("two budgets only: the power laws go through both points, whatever their noise")
     return Frontier(
-        source=source,
-        a=a,
-        b=b,
-        N_scale=math.exp(log_N),
-        D_scale=math.exp(log_D),
-        C=C,
-        N=N,
-        D=D,
-        L=L,
-        budgets=tuple(budgets),
-        bias=bias,
-        warnings=tuple(notes),
-    )
+        source=source, a=a, b=b, N_scale=math.exp(log_N), D_scale=math.exp(log_D), C=C, N=N, D=D, L=L,
+        budgets=tuple(budgets), bias=bias, warnings=tuple(notes),
+    )  # fmt: skip
 
 
 def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:

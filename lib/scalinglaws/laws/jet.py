@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scalinglaws.laws.law import Array
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -14,22 +15,27 @@ class Jet:
 
     Arithmetic follows the chain rule, so that derivatives are exact. R fits, p parameters, n points; an axis of 1
     stands for one that does not vary.
+
+    >>> x, y = Jet.parameters(np.array([[2.0, 3.0]]))
+    >>> product = x * y
+    >>> product.f.tolist(), product.J[0, :, 0].tolist(), product.H[0, :, :, 0].tolist()
+    ([[6.0]], [3.0, 2.0], [[0.0, 1.0], [1.0, 0.0]])
     """
 
     f: Array  # [R, n]
     J: Array  # [R, p, n]
-    H: Array | None  # [R, p, p, n]; None: a straight line
+    H: Array | None  # [R, p, p, n]; None: all zero
 
-    __array_ufunc__ = None  # an array on the left leaves the arithmetic to this class
+    __array_ufunc__ = None  # numpy then calls this class for array + jet
 
     @classmethod
     def parameters(cls, u: Array) -> list[Self]:
-        """Each of the coordinates u [R, p] as such a number."""
+        """Return each of the coordinates u [R, p] as such a number."""
         one_hot = np.eye(u.shape[1])[:, None, :, None]  # [p, 1, p, 1]
         return [cls(u[:, [j]], one_hot[j], None) for j in range(u.shape[1])]
 
     def through(self, f: Array, slope: Array, bend: Array) -> Self:
-        """A function of this number, given its value and its two derivatives here."""
+        """Return a function of this number, given its value and its two derivatives here, each [R, n]."""
         H = (bend[:, None] * self.J)[:, :, None] * self.J[:, None]
         if self.H is not None:
             H = H + slope[:, None, None] * self.H
@@ -72,28 +78,26 @@ class Jet:
     __rmul__ = __mul__
 
     def exp(self) -> Self:
-        """Exponential."""
+        """Return the exponential."""
         f = np.exp(self.f)
         return self.through(f, f, f)
 
     def log(self) -> Self:
-        """Natural logarithm."""
+        """Return the natural logarithm."""
         return self.through(np.log(self.f), 1 / self.f, -1 / self.f**2)
 
     def softplus(self) -> Self:
-        """Logarithm of 1 + exp, without overflow."""
+        """Return the logarithm of 1 + exp, without overflow."""
         rising = 0.5 * (1 + np.tanh(self.f / 2))
         return self.through(np.logaddexp(0.0, self.f), rising, rising * (1 - rising))
 
     def at_most(self, most: Array) -> Self:
-        """The smaller of this number and ``most`` [n], where nothing varies any more."""
+        """Return the smaller of this number and ``most`` [n], which is constant."""
         free = self.f < most  # [R, n]
         H = None if self.H is None else self.H * free[:, None, None]
-        if H is None:  # a straight line with an end still needs no bend
-            return type(self)(np.where(free, self.f, most), self.J * free[:, None], None)
         return type(self)(np.where(free, self.f, most), self.J * free[:, None], H)
 
 
 def power_of(log_scale: Jet, exponent: Jet, log_x: Array) -> Jet:
-    """``scale / x^exponent``."""
+    """Return ``scale / x^exponent``, from the logarithms of scale and x."""
     return (log_scale - exponent * log_x).exp()

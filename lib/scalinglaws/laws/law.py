@@ -100,12 +100,17 @@ class Law(ABC):
         """
         raise ValueError(f"{self.name} has no compute-optimal point in closed form: {self.latex}")
 
-    def optimum(self, theta: Theta, C: ArrayLike, *, k: float = 6.0) -> tuple[Array, Array]:
+    def optimum(self, theta: Theta, C: ArrayLike, *, k: float = 6) -> tuple[Array, Array]:
         r"""Return the compute-optimal N (parameters) and D (tokens), or the two variables that the law has instead.
 
         The least loss on :math:`C = k N D` has :math:`\alpha A N^{-\alpha} = \beta B D^{-\beta}`, hence
         :math:`N = G (C/k)^a`, :math:`D = (C/k)^b / G` with :math:`a = \beta/(\alpha+\beta)`, :math:`b = 1 - a` and
         :math:`G = (\alpha A / \beta B)^{1/(\alpha+\beta)}`.
+
+        >>> law = PowerSum(name="", source="", terms=(Term("A", "N", "alpha"), Term("B", "D", "beta")))
+        >>> N, D = law.optimum({"A": 1.0, "alpha": 0.5, "B": 1.0, "beta": 0.5}, 6e20)
+        >>> f"{N:.3g} {D:.3g}"
+        '1e+10 1e+10'
 
         Parameters
         ----------
@@ -114,7 +119,8 @@ class Law(ABC):
         C : array_like
             Training FLOPs, in the counting that ``k`` stands for.
         k : float
-            FLOPs per parameter and token; for a law of N and steps, times the tokens of a batch.
+            FLOPs per parameter and token (6 as in `counting`); for a law of N and steps, times the
+            tokens of a batch.
 
         Returns
         -------
@@ -142,7 +148,12 @@ class Law(ABC):
             return np.exp(log_N), np.exp(log_nd - log_N)
 
     def optimum_exponents(self, theta: Theta) -> tuple[Array, Array]:
-        r"""Return a and b of :math:`N_{opt} \propto C^a`, :math:`D_{opt} \propto C^b`; a + b = 1. See `optimum`."""
+        r"""Return a and b of :math:`N_{opt} \propto C^a`, :math:`D_{opt} \propto C^b`; a + b = 1. See `optimum`.
+
+        >>> law = PowerSum(name="", source="", terms=(Term("A", "N", "alpha"), Term("B", "D", "beta")))
+        >>> [float(x) for x in law.optimum_exponents({"A": 1.0, "alpha": 0.25, "B": 1.0, "beta": 0.75})]
+        [0.75, 0.25]
+        """
         array = self.array(theta)
         _, alpha, _, beta = self.balance(array)
         self._check_falls(array)
@@ -168,12 +179,8 @@ class Law(ABC):
         A term that is 1e-12 of the loss has vanished. An exponent above 5 is a step, and one below 0 a loss that
         grows with size: neither is a scaling law.
         """
-        limits = {
-            "floor": (0.0, np.inf),
-            "scale": (np.log(1e-12), np.log(1e12)),
-            "exponent": (0.0, 5.0),
-            "slope": (-5.0, 5.0),
-        }
+        limits = {"floor": (0.0, np.inf), "scale": (np.log(1e-12), np.log(1e12)), "exponent": (0.0, 5.0)}
+        limits["slope"] = (-5.0, 5.0)
         low, high = np.array([limits[kind] for kind in self.kinds.values()]).T
         return low, high
 
@@ -232,6 +239,10 @@ class Law(ABC):
     def value(self, theta: Theta, *x: ArrayLike) -> Array:
         """Return the loss, in the unit the law was fitted in (nats per token in this book).
 
+        >>> law = PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha")))
+        >>> law.value({"E": 2.0, "A": 10.0, "alpha": 0.5}, [25, 100]).tolist()
+        [4.0, 3.0]
+
         Parameters
         ----------
         theta : array [..., p] or mapping
@@ -248,7 +259,12 @@ class Law(ABC):
         return self.jet(u, logs)[0].reshape(shape)
 
     def gradient(self, theta: Theta, *x: ArrayLike) -> Array:
-        """Return the derivatives of the loss by each parameter: shape of `value`, then p."""
+        """Return the derivatives of the loss by each parameter: shape of `value`, then p.
+
+        >>> law = PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha")))
+        >>> law.gradient({"E": 2.0, "A": 10.0, "alpha": 0.5}, 25).round(3).tolist()
+        [1.0, 0.2, -6.438]
+        """
         u, logs, shape = self._flat(theta, x)
         per_coordinate = self.jet(u, logs)[1]  # [R, p, n]
         chain = np.where(self._is_log, 1 / self.theta(u), 1.0)  # dA = A d(ln A)
@@ -266,7 +282,7 @@ class Law(ABC):
 
 @dataclass(frozen=True)
 class Term:
-    """``scale / variable^exponent``, or a constant when it has no variable."""
+    """``scale / variable^exponent``, or a constant when it has no variable; each by its name."""
 
     scale: str
     variable: str | None = None
@@ -275,7 +291,11 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class PowerSum(Law):
-    r"""A floor plus powers: :math:`L = E + \sum_k A_k x_k^{-\alpha_k}`; two terms may share an exponent."""
+    r"""A floor plus powers: :math:`L = E + \sum_k A_k x_k^{-\alpha_k}`; two terms may share an exponent.
+
+    >>> PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha"))).latex
+    'L(N) = E + \\frac{A}{N^{\\alpha}}'
+    """
 
     terms: tuple[Term, ...]
 

@@ -1,6 +1,6 @@
 """What a fit minimizes, and Newton's method on it, for many weighted problems at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -17,6 +17,7 @@ Residual = Literal["log", "raw"]
 
 MAX_CONDITION = 1e8  # of the Jacobian: squared, as in a Hessian, it is all that double precision holds
 MAX_STEPS = 200  # of Newton's method; some 10 are usual, 100 where the points hardly determine the law
+STEP = 1e-6  # of a coordinate, to take slopes of a quantity: its error, 1e-10, is far below any standard error
 CERTIFIED = 1e3  # times what the optimizer aims at, so 1e-9 standard errors
 
 
@@ -61,6 +62,21 @@ class Problem:
     def center(self, theta: Mapping[str, ArrayLike]) -> Array:
         """Return fitting coordinates [p] in the units of the problem, of parameters in those of the points."""
         return self.law.rescale(self.law.coordinates(theta), self.units)
+
+    def theta(self, u: Array) -> dict[str, Array]:
+        """Return parameters by name, each [R], in the units of the points, of coordinates u [R, p]."""
+        return dict(zip(self.law.parameters, self.law.theta(self.decenter(u)).T, strict=True))
+
+    def slope(self, quantity: Callable[[Mapping[str, Array]], ArrayLike], u: Array) -> Array:
+        """Return the derivatives [R, K, p] by the coordinates u [R, p] of a quantity of K values in each fit."""
+        low, high = self.law.bounds
+        columns = []
+        for j in range(u.shape[1]):
+            up, down = u.copy(), u.copy()
+            up[:, j], down[:, j] = np.minimum(u[:, j] + STEP, high[j]), np.maximum(u[:, j] - STEP, low[j])
+            rise = np.asarray(quantity(self.theta(up)), float) - np.asarray(quantity(self.theta(down)), float)
+            columns.append(rise.reshape(len(u), -1) / (up[:, j] - down[:, j])[:, None])
+        return np.stack(columns, axis=2)
 
     def misfit(self, f: Array, y: Array | None = None) -> Array:
         """Return residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n]."""
@@ -108,28 +124,11 @@ class Problem:
 
 
 def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | None = None) -> tuple[Array, Array, Flags]:
-    """Return optima of a problem, from starts, for many sets of weights at a time.
+    """Return optima [R, p], their objectives [R] and whether they settled [R], from starts u [R, p].
 
-    Parameters
-    ----------
-    problem : Problem
-    u : array [R, p]
-        Starts, in fitting coordinates of the problem.
-    w : array [R, n]
-        Weights of the points in each fit.
-    delta : float
-        Huber's threshold, in the unit of a residual of the problem.
-    y : array [R, n], optional
-        Centered losses for each fit, in place of the problem's own.
-
-    Returns
-    -------
-    u : array [R, p]
-        Optima.
-    value : array [R]
-        Their objectives.
-    settled : array of bool [R]
-        Whether the curvature is positive and the Newton decrement at most `decrement_goal`.
+    Points are weighted by w [R, n]; delta is Huber's threshold in the unit of a residual of the problem; y [R, n] are
+    centered losses for each fit in place of the problem's own. A fit has settled where the curvature is positive and
+    the Newton decrement at most `decrement_goal`.
 
     Notes
     -----

@@ -17,19 +17,9 @@ from scalinglaws.laws.frontier import Frontier, least_squares_line
 from scalinglaws.laws.law import Array, Law
 
 __all__ = [
-    "NAMED",
-    "Allocation",
-    "Counted",
-    "InferenceAllocation",
-    "Source",
-    "allocate",
-    "allocate_for_inference",
-    "counted",
-    "ladder_exponent",
-    "named",
-    "plan",
-    "source_of_json",
-]
+    "NAMED", "Allocation", "Counted", "InferenceAllocation", "Source", "allocate", "allocate_for_inference",
+    "counted", "ladder_exponent", "named", "plan", "source_of_json",
+]  # fmt: skip
 
 Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]  # of an optimum; a str is one of NAMED
 
@@ -79,11 +69,6 @@ class Counted:
     exponent: Array  # local: d ln N_nonemb / d ln C_nonemb
     gamma: float  # embedding parameters over the cube root of N_nonemb
 
-    @property
-    def mean_exponent(self) -> float:
-        """Slope of the least-squares line of ln N_nonemb on ln C_nonemb over these sizes."""
-        return least_squares_line(np.log(self.C_nonemb), np.log(self.N_nonemb))[1]
-
 
 def named(name: str) -> tuple[Law, dict[str, float]]:
     """Return a published law and its constants.
@@ -92,16 +77,14 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
     source and "hoffmann2022-rounded" those in print; "besiroglu2024" is the refit in print; "muennighoff2023" is for
     repeated data; "sardana2023" has the constants that reproduce the examples of that paper.
 
+    >>> law, theta = named("besiroglu2024")
+    >>> theta
+    {'A': 482.01, 'B': 2085.43, 'E': 1.817, 'alpha': 0.3478, 'beta': 0.3658}
+
     Raises
     ------
     ValueError
         If the name is unknown.
-
-    Examples
-    --------
-    >>> law, theta = named("besiroglu2024")
-    >>> theta
-    {'A': 482.01, 'B': 2085.43, 'E': 1.817, 'alpha': 0.3478, 'beta': 0.3658}
     """
     value = published.value
     if name == "kaplan2020":
@@ -126,26 +109,13 @@ def plan(
 ) -> Allocation | InferenceAllocation:
     """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
 
-    Parameters
-    ----------
-    source, C, flops
-        See `allocate`.
-    inference_tokens : array_like, optional
-        Tokens that the model will read and write in its life.
-
-    Returns
-    -------
-    Allocation or InferenceAllocation
+    >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
+    '4.04e+10 parameters'
 
     Raises
     ------
     ValueError
         As by these two, and if both ``inference_tokens`` and ``flops`` are given.
-
-    Examples
-    --------
-    >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
-    '4.04e+10 parameters'
     """
     if inference_tokens is None:
         return allocate(source, C, flops=flops)
@@ -157,6 +127,10 @@ def plan(
 def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> Allocation:
     """Return the compute-optimal N and D for a training budget.
 
+    >>> best = allocate("besiroglu2024", 1e21)
+    >>> f"{best.N:.3g} parameters, {best.D:.3g} tokens, {best.loss:.3f} nats"
+    '2.78e+09 parameters, 6e+10 tokens, 2.305 nats'
+
     Parameters
     ----------
     source : Fit, Frontier, str, or (Law, mapping)
@@ -166,10 +140,6 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     flops : str or float
         How C counts. "6nd": 6 N D in the N of the source. "6nd-nonemb": 6 N D without the embeddings, for a surface in
         total parameters, by `counted`; N is still the total. A number: FLOPs per parameter and token.
-
-    Returns
-    -------
-    Allocation
 
     Raises
     ------
@@ -182,12 +152,6 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     -----
     "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
     is spent at the critical batch, so C_min = C/2 (eq. 5.5).
-
-    Examples
-    --------
-    >>> best = allocate("besiroglu2024", 1e21)
-    >>> f"{best.N:.3g} parameters, {best.D:.3g} tokens, {best.loss:.3f} nats"
-    '2.78e+09 parameters, 6e+10 tokens, 2.305 nats'
     """
     C = np.asarray(C, float)
     if not (np.isfinite(C) & (C > 0)).all():
@@ -215,13 +179,13 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
 
 
 def allocate_for_inference(
-    source: Source,
-    *,
-    inference_tokens: ArrayLike,
-    C: ArrayLike | None = None,
-    loss: ArrayLike | None = None,
+    source: Source, *, inference_tokens: ArrayLike, C: ArrayLike | None = None, loss: ArrayLike | None = None
 ) -> InferenceAllocation:
     r"""Return the N and D of least :math:`6 N D + 2 N D_{inf}` among all that reach a loss.
+
+    >>> best = allocate_for_inference("besiroglu2024", C=1e21, inference_tokens=1e12)
+    >>> f"{best.N:.3g} parameters, {best.saved:.0%} saved"
+    '1.09e+09 parameters, 42% saved'
 
     Parameters
     ----------
@@ -231,10 +195,6 @@ def allocate_for_inference(
         Tokens that the model will read and write in its life.
     C, loss : array_like
         One of the two: the loss to reach, or training FLOPs that would reach it if they were spent compute-optimally.
-
-    Returns
-    -------
-    InferenceAllocation
 
     Raises
     ------
@@ -247,12 +207,6 @@ def allocate_for_inference(
     Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
     optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
     finds the only root.
-
-    Examples
-    --------
-    >>> best = allocate_for_inference("besiroglu2024", C=1e21, inference_tokens=1e12)
-    >>> f"{best.N:.3g} parameters, {best.saved:.0%} saved"
-    '1.09e+09 parameters, 42% saved'
     """
     label, law, theta = _source(source)
     if law != chinchilla:
@@ -264,9 +218,7 @@ def allocate_for_inference(
     target, tokens = np.broadcast_arrays(np.asarray(loss, float), np.asarray(inference_tokens, float))
     E, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
     if not (target > E).all():
-        raise ValueError(
-            f"a loss of {target.min():.5g} is not above the floor E = {E:.5g} of {label}: no size reaches it"
-        )
+        raise ValueError(f"a loss of {target.min():.5g} is not above the floor E = {E:.5g} of {label}: out of reach")
     if not (np.isfinite(tokens) & (tokens >= 0)).all():
         raise ValueError("inference_tokens must be finite and not negative")
 
@@ -286,17 +238,9 @@ def allocate_for_inference(
     train, serve = flops_6nd(N, D), 2 * N * tokens  # a forward pass: 2 FLOPs per parameter and token
     plain = flops_6nd(plain_N, plain_D) + 2 * plain_N * tokens
     return InferenceAllocation(
-        N=N,
-        D=D,
-        loss=target,
-        tokens_per_param=D / N,
-        C_train=train,
-        C_inference=serve,
-        C=train + serve,
-        saved=1 - (train + serve) / plain,
-        inference_tokens=tokens,
-        source=label,
-    )
+        N=N, D=D, loss=target, tokens_per_param=D / N, C_train=train, C_inference=serve, C=train + serve,
+        saved=1 - (train + serve) / plain, inference_tokens=tokens, source=label,
+    )  # fmt: skip
 
 
 def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) -> Counted:
@@ -307,6 +251,9 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     :math:`h = d\ln N / d\ln N_{\setminus E}`, so every size has its D and its compute at once. Where embeddings are
     most of the model, h is 1/3 and rises; the local exponent then rises far above that of large models.
 
+    >>> counted("besiroglu2024", [1e6, 1e11]).exponent.round(3)
+    array([0.963, 0.514])
+
     Parameters
     ----------
     source : Fit, str, or (Law, mapping)
@@ -316,10 +263,6 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     gamma : float, optional
         Embedding parameters over the cube root of N_nonemb; left out, that of Chinchilla's models.
 
-    Returns
-    -------
-    Counted
-
     Raises
     ------
     ValueError
@@ -328,11 +271,6 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     Notes
     -----
     Pearce & Song 2024, whose closed form this is; the local exponent is our own derivation.
-
-    Examples
-    --------
-    >>> counted("besiroglu2024", [1e6, 1e11]).exponent.round(3)
-    array([0.963, 0.514])
     """
     label, law, theta = _source(source)
     if law != chinchilla:
@@ -346,15 +284,9 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     _, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
     D = (beta * B / (h * alpha * A) * N**alpha) ** (1 / beta)
     return Counted(
-        N_nonemb=size,
-        N=N,
-        D=D,
-        C_nonemb=flops_6nd(size, D),
-        C=flops_6nd(N, D),
-        loss=chinchilla.value(theta, N, D),
-        exponent=1 / (1 + (alpha * h - dh) / beta),
-        gamma=gamma,
-    )
+        N_nonemb=size, N=N, D=D, C_nonemb=flops_6nd(size, D), C=flops_6nd(N, D), loss=chinchilla.value(theta, N, D),
+        exponent=1 / (1 + (alpha * h - dh) / beta), gamma=gamma,
+    )  # fmt: skip
 
 
 def ladder_exponent(
@@ -370,6 +302,10 @@ def ladder_exponent(
 
     What a study with these models would measure. It differs from `counted` because sizes come in steps.
 
+    >>> sizes, C = np.geomspace(1e3, 1e9, 40), np.geomspace(1e14, 1e20, 20)
+    >>> [round(ladder_exponent("besiroglu2024", sizes, C, embeddings=counted), 2) for counted in (True, False)]
+    [0.51, 0.78]
+
     Parameters
     ----------
     source : Fit, str, or (Law, mapping)
@@ -384,12 +320,6 @@ def ladder_exponent(
         Tokens at which every model is read, of which the nearest to a budget counts; left out, exactly C / 6N.
     gamma : float, optional
         See `counted`.
-
-    Examples
-    --------
-    >>> sizes, C = np.geomspace(1e3, 1e9, 40), np.geomspace(1e14, 1e20, 20)
-    >>> [round(ladder_exponent("besiroglu2024", sizes, C, embeddings=counted), 2) for counted in (True, False)]
-    [0.51, 0.78]
     """
     _, law, theta = _source(source)
     sizes, C = np.asarray(N_nonemb, float), np.asarray(C, float)
@@ -408,19 +338,17 @@ def ladder_exponent(
 def source_of_json(text: str) -> Source:
     """Return the law and its parameters, or the frontier, in JSON of `Fit`, `Frontier` or 'scalinglaws fit --json'.
 
+    >>> text = '{"law": "power", "status": "ok", "theta": {"A": 10.0, "alpha": 0.1}}'
+    >>> law, theta = source_of_json(text)
+    >>> law.name, theta
+    ('power', {'A': 10.0, 'alpha': 0.1})
+
     Raises
     ------
     ValueError
         If a later version wrote it, the law is unknown here, or the fit is not to be used.
     KeyError, TypeError
         If it is the JSON of something else.
-
-    Examples
-    --------
-    >>> text = '{"law": "power", "status": "ok", "theta": {"A": 10.0, "alpha": 0.1}}'
-    >>> law, theta = source_of_json(text)
-    >>> law.name, theta
-    ('power', {'A': 10.0, 'alpha': 0.1})
     """
     record = unversioned(json.loads(text), known=SCHEMA)
     if record.get("theta") is None:
