@@ -12,9 +12,7 @@ def add(commands) -> None:
     """Declare ``scalinglaws fit``."""
     what = "fit a scaling law to a table of runs; no starting values are asked for"
     parser = commands.add_parser("fit", help=what, description=what)
-    parser.add_argument(
-        "runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them) and loss, a run a line"
-    )
+    parser.add_argument("runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them), loss; a run a line")
     parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
     parser.add_argument(
         "--approach",
@@ -29,9 +27,7 @@ def add(commands) -> None:
     parser.add_argument("--cluster", metavar="COLUMN", help="runs with the same label share their noise, or a curve")
     parser.add_argument("--drop-highest", type=count, default=0, metavar="K", help="leave out the K highest losses")
     parser.add_argument("--residual", choices=("log", "raw"), default="log", help="fit ln L (default), or L itself")
-    parser.add_argument(
-        "--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by the noise)"
-    )
+    parser.add_argument("--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by noise)")
     what = "how far apart, as a share, C of runs on one budget may be, for approaches 1 and 2 (default: 0.1)"
     parser.add_argument("--tolerance", type=amount, metavar="SHARE", help=what)
     parser.add_argument("--bootstrap", type=count, metavar="B", help="refits for 95%% intervals (default: 999)")
@@ -72,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
             write_text(args.report, html(made))
             say(f"wrote {args.report}")
-    finally:  # a disk that is full costs the page, not the numbers
+    finally:  # also where the page cannot be written
         print(dumps(made.record()) if args.json else made.text())
     return 0 if made.usable else 1
 
 
 def _refuse_idle_options(args: argparse.Namespace) -> None:
-    """No option without effect."""
+    """Refuse options that would have no effect."""
     if args.approach != "3":
         if args.law != "chinchilla":
             raise ValueError(f"--approach {args.approach} is of the law chinchilla; leave --law {args.law} out")
@@ -87,9 +83,7 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
         raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
     if args.approach in "12" and (args.bootstrap or args.seed is not None):
-        raise ValueError(
-            "--bootstrap and --seed belong to --approach 3 and vp: approaches 1 and 2 come without intervals"
-        )
+        raise ValueError("--bootstrap and --seed belong to --approach 3 and vp: approaches 1 and 2 have no intervals")
     if args.approach == "2" and args.cluster:
         raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
     if args.bootstrap == 0 and (args.seed is not None or (args.cluster and args.approach != "1")):

@@ -21,8 +21,8 @@ from scalinglaws.laws.frontier import Frontier
 
 __all__ = ["html"]
 
-SHOWN = 2000  # points in a figure; more hide each other
-FAR = 10.0  # times the largest budget: so far the optimum is drawn
+SHOWN = 2000  # points in a figure; more would cover each other
+FAR = 10.0  # times the largest budget: where the line of the optimum ends
 LOOK = ["default", str(PACKAGE / "book" / "book.mplstyle")]
 STYLE = """
 :root { color-scheme: light dark; }
@@ -129,9 +129,7 @@ def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
             ax.plot(best, found.predict(N=best, D=tokens), "x", color="C1", markersize=8)
     ax.set(xscale="log", xlabel="parameters N", ylabel="loss (nats per token)")
     ax.legend(title="FLOPs", fontsize=8)
-    caption = (
-        "Runs by size, in slices of compute C. Lines: the fitted law at each slice's middle; crosses: its optimum."
-    )
+    caption = "Runs by size, in slices of compute C. Lines: the law at each slice's middle; crosses: its optimum."
     return "IsoFLOP view", caption, figure
 
 

@@ -169,9 +169,7 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
         return None, ()
     if n is None and wanted * len(points) > MANY:
         some = min(wanted, int(TOO_MANY // len(points)))
-        return None, (
-            f"no intervals: {wanted} refits of {len(points):,} points take long; ask with --bootstrap {some}",
-        )
+        return None, (f"no intervals: {wanted} refits of {len(points):,} points take long; ask by --bootstrap {some}",)
     if wanted * len(points) > TOO_MANY:
         most = int(TOO_MANY // len(points))
         raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")

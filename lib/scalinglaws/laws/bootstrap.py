@@ -372,9 +372,8 @@ class _Profile:
             raise ValueError("the quantity does not depend on the parameters: it has no interval")
         slope = slopes[0]
         spread = float(np.sqrt(noise * np.abs(slope @ np.linalg.pinv(hessian[0], hermitian=True) @ slope)))
-        return cls(
-            problem=problem, u=u, delta=delta, quantity=quantity, noise=noise, spread=spread, least=float(value[0])
-        )
+        least = float(value[0])
+        return cls(problem=problem, u=u, delta=delta, quantity=quantity, noise=noise, spread=spread, least=least)
 
     def value(self, u: Array) -> float:
         return float(np.asarray(self.quantity(self.problem.theta(u)), float).reshape(-1)[0])

@@ -95,13 +95,11 @@ class KaplanJoint(_Scaled):
 
     def starts(self, logs: Array, L: Array) -> Array:
         """Return starting points: L^(1/alpha_D) is linear in the two terms, so only the exponents need a grid."""
-        alpha_D, ratio = (
-            column.ravel() for column in np.meshgrid(np.geomspace(0.02, 1.5, 12), np.geomspace(0.1, 4, 12))
-        )
+        grids = np.meshgrid(np.geomspace(0.02, 1.5, 12), np.geomspace(0.1, 4, 12))
+        alpha_D, ratio = (grid.ravel() for grid in grids)
         target = L ** (1 / alpha_D[:, None])  # [G, n]
-        basis = np.stack(
-            [np.exp(-ratio[:, None] * logs[0]), np.broadcast_to(1 / np.exp(logs[1]), target.shape)], axis=1
-        )
+        of_data = np.broadcast_to(1 / np.exp(logs[1]), target.shape)
+        basis = np.stack([np.exp(-ratio[:, None] * logs[0]), of_data], axis=1)
         basis = basis / target[:, None]  # [G, 2, n]
         scales, _ = nonnegative(basis @ basis.swapaxes(1, 2), basis.sum(axis=2))
         scales = np.maximum(scales, 1e-3)

@@ -334,9 +334,8 @@ def _correlations(
     factor = np.linalg.inv(np.linalg.cholesky(hessian[free])) @ to_points[free]  # [q, q]
     factor /= np.linalg.norm(factor, axis=0)
     names = np.array(problem.law.parameters)[inside].tolist()
-    pairs = [
-        (one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in combinations(enumerate(names), 2)
-    ]
+    both = combinations(enumerate(names), 2)
+    pairs = [(one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in both]
     return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
 
 
@@ -362,14 +361,10 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
         distinct, needed = np.unique(column), law.least_sizes[name]
         if distinct.size < needed:
             values = ", ".join(f"{value:.4g}" for value in distinct)
-            raise FitError(
-                f"{name} takes {distinct.size} value ({values}); {law.name} needs {needed} sizes: vary {name}"
-            )
+            raise FitError(f"{name} takes {distinct.size} value ({values}); {law.name} needs {needed}: vary {name}")
     places = len(np.unique(np.stack(list(columns.values())), axis=1).T)
     if places < p:
-        raise FitError(
-            f"{places} distinct points for the {p} parameters of {law.name}; repeats do not count, add sizes"
-        )
+        raise FitError(f"{places} distinct points for {p} parameters of {law.name}; repeats do not count, add sizes")
     for one, other in combinations(columns, 2):
         a, b = (np.log(columns[name]) - np.log(columns[name]).mean() for name in (one, other))
         if min(law.least_sizes[one], law.least_sizes[other]) < 2:

@@ -562,7 +562,7 @@ def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
 
 
 def least_squares_line(x: Array, y: Array) -> tuple[float, float]:
-    """Return intercept and slope of the line through points x [n], y [n]."""
+    """Return intercept and slope of the least-squares line through points x [n], y [n]."""
     u = x - x.mean()
     slope = float(u @ y / (u @ u))
     return float(y.mean() - slope * x.mean()), slope

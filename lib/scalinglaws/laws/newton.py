@@ -225,9 +225,9 @@ class Quadratic:
         """Return the parabola of gradient [R, p] and Hessian [R, p, p] at u [R, p], between the bounds [p]."""
         held = (u <= low) & (gradient > 0) | (u >= high) & (gradient < 0)
         largest = np.abs(np.diagonal(hessian, axis1=1, axis2=2)).max(axis=1)
-        hessian = np.where(
-            held[:, :, None] | held[:, None], largest[:, None, None] * np.eye(u.shape[1]), hessian
-        )  # a held coordinate neither moves nor bends the others
+        # A held coordinate neither moves nor changes the curvature of the others.
+        alone = largest[:, None, None] * np.eye(u.shape[1])
+        hessian = np.where(held[:, :, None] | held[:, None], alone, hessian)
         curvature, axes = np.linalg.eigh(hessian)
         size = np.maximum(np.abs(curvature), 1e-15 * largest[:, None] + 1e-300)
         slope = (np.where(held, 0.0, gradient)[:, None] @ axes)[:, 0]
