@@ -17,7 +17,7 @@ from scipy.optimize import root_scalar
 from scipy.special import fdtri, ndtr, ndtri
 
 from scalinglaws.laws.fit import Fit, FitError
-from scalinglaws.laws.newton import Problem, newton
+from scalinglaws.laws.newton import Problem, Quadratic, newton
 
 __all__ = ["Bootstrap", "bootstrap", "profile"]
 
@@ -416,16 +416,12 @@ class _Profile:
         value, total = at(u)
         for _ in range(100):
             _, gradient, hessian = problem.evaluate(u, ones, self.delta)
-            slope = problem.slope(self.quantity, u)[0, 0]
-            total_slope = gradient[0] + penalty * (self.value(u) - target) * slope
-            held = ((u[0] <= low) & (total_slope > 0)) | ((u[0] >= high) & (total_slope < 0))
-            total_slope = np.where(held, 0.0, total_slope)
-            bend = hessian[0] + penalty * np.outer(slope, slope)
-            curvature, axes = np.linalg.eigh(np.where(held[:, None] | held, np.eye(held.size) * bend.max(), bend))
-            curvature = np.maximum(np.abs(curvature), 1e-14 * np.abs(curvature).max())
-            step = -(axes @ ((axes.T @ total_slope) / curvature))
-            if -(total_slope @ step) < 1e-16 * self.noise:
+            slope = problem.slope(self.quantity, u)[:, 0]  # [1, p]
+            down, bend = gradient + penalty * (self.value(u) - target) * slope, hessian + penalty * slope.T * slope
+            model = Quadratic.of(u, down, bend, low, high)
+            if model.decrement[0] ** 2 < 1e-16 * self.noise:
                 break
+            step = model.step(np.zeros(1))
             for shorter in 0.5 ** np.arange(30):
                 trial = np.clip(u + shorter * step, low, high)
                 trial_value, trial_total = at(trial)

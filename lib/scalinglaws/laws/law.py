@@ -64,19 +64,10 @@ class Law(ABC):
         """
 
     def sums(self, u: Array, logs: Array) -> tuple[Array, Callable[[Array, Array], tuple[Array, Array]]]:
-        """Return the loss, and what sums its derivatives over the points.
+        """Return the loss [R, n], and what sums its derivatives over the points; u and logs as for `jet`.
 
-        Parameters
-        ----------
-        u, logs : array [R, p], [v, n]
-            As for `jet`.
-
-        Returns
-        -------
-        f : array [R, n]
-        total : callable
-            From weights d and h, each [R, n], to the sums over n of d df/du, [R, p], and of h (df/du)(df/du)ᵀ + d d²f,
-            [R, p, p].
+        The latter is a function of weights d and h, each [R, n]: to the sum over n of d df/du, [R, p], and to that of
+        h (df/du)(df/du)ᵀ + d d²f, [R, p, p].
         """
         f, J, bend = self.jet(u, logs)
 
@@ -119,8 +110,7 @@ class Law(ABC):
         C : array_like
             Training FLOPs, in the counting that ``k`` stands for.
         k : float
-            FLOPs per parameter and token (6 as in `counting`); for a law of N and steps, times the
-            tokens of a batch.
+            FLOPs per parameter and token (6 as in `counting`); for a law of N and steps, times the tokens of a batch.
 
         Returns
         -------
