@@ -200,7 +200,7 @@ def test_options_reach_the_fitter(capsys):
 
 
 def test_clusters_widen_intervals(capsys):
-    """Three readings of each run with the run's own error: rows pretend to three times the evidence."""
+    """Three readings of each run with the run's own error: drawing rows counts them as three times the evidence."""
     table = pd.concat(
         [runs().assign(run=range(49)), *(runs().assign(run=range(49)) * [1, 1 + k, 1, 1] for k in (1e-4, 2e-4))]
     )

@@ -44,7 +44,7 @@ def test_refits_are_fits_of_the_resampled_points(clusters):
 
 
 def test_points_that_share_their_noise_need_clusters():
-    """Three readings per run, all with the run's own error: rows pretend to three times the evidence."""
+    """Three readings per run, all with the run's own error: drawing rows counts them as three times the evidence."""
     N, D = (np.repeat(column, 3) for column in grid())
     noise = 0.005 * np.repeat(np.random.default_rng(0).normal(size=36), 3)
     found = fit(chinchilla, N=N, D=D, L=chinchilla.value(TRUTH, N, D) * np.exp(noise))
@@ -119,7 +119,7 @@ def test_methods_keep_the_shape_of_the_quantity():
         assert set(cloud.interval(method=method)) == set(TRUTH)
 
 
-def test_bca_does_not_mind_a_monotone_change_of_the_quantity():
+def test_bca_is_the_same_after_a_monotone_change_of_the_quantity():
     cloud = bootstrap(fit(chinchilla, **noisy(0)), n=399, seed=0)
     plain = cloud.interval("A", method="bca")
     through_log = cloud.interval(lambda t: np.log(t["A"]), method="bca")

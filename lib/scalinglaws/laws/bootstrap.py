@@ -128,7 +128,14 @@ class Bootstrap:
         return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
 
     def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
-        """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`."""
+        """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`.
+
+        >>> from scalinglaws.laws import power
+        >>> from scalinglaws.laws.fit import fit
+        >>> found = fit(power, x=[1, 2, 4, 8, 16], L=[8, 4.1, 2, 0.99, 0.5])
+        >>> sorted(bootstrap(found, n=99, seed=0).attach(level=0.9).intervals)
+        ['A', 'alpha']
+        """
         ends = self.interval(level=level, method=method)
         message = self.fit.message
         if self.message and self.message not in message:

@@ -125,7 +125,13 @@ class Fit:
         return self.law.value(self.theta, *_by_letter(self.law, variables).values())
 
     def allocate(self, C: ArrayLike, *, k: float = FLOPS_PER_PARAM_TOKEN) -> tuple[Array, Array]:
-        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`."""
+        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`.
+
+        >>> from scalinglaws.laws import chinchilla
+        >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
+        >>> f"{fit(chinchilla, N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37).allocate(1e21)[0]:.3g} parameters"
+        '2.94e+09 parameters'
+        """
         return self.checked().law.optimum(self.theta, C, k=k)
 
     def summary(self) -> str:
