@@ -1,7 +1,6 @@
 """A sweep trains what is missing, whatever is killed, full or at work on it at the same time."""
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from truths import letters
@@ -322,6 +322,7 @@ sys.exit(cli.main(["sweep", "mine.py", "--out", "store"]))
 """
 
 
+@pytest.mark.posix
 def test_a_file_that_cannot_grow_is_one_line_and_code_2():
     """The kernel itself refuses the bytes; nothing half-written gets a run's name."""
     quiet(sweep.load("mine.py")[:1])
@@ -383,6 +384,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.posix
 def test_a_run_that_another_process_has_is_left_to_it_until_it_dies(monkeypatch):
     monkeypatch.setattr(sweep, "POLL_SECONDS", 0.05)
     Path("store").mkdir()
@@ -401,23 +403,25 @@ def test_a_run_that_another_process_has_is_left_to_it_until_it_dies(monkeypatch)
     other.communicate()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_said_once_and_used(code, monkeypatch):
     def refuse(*_):
         raise OSError(code, "no locks")
 
-    monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr("fcntl.lockf", refuse)
     with pytest.warns(UserWarning, match=r"\.lock: no locks on this file system \(no locks\); give each") as said:
         table = quiet(short(widths=(8, 16)))
     assert len(said) == 1
     assert (table["status"] == "ok").all()
 
 
+@pytest.mark.posix
 def test_another_fault_of_locks_is_raised(monkeypatch):
     def refuse(*_):
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr("fcntl.lockf", refuse)
     with pytest.raises(OSError, match="broken; 0 of 1 runs are stored"):
         quiet(short())
 
@@ -433,6 +437,7 @@ def test_drafts_of_the_killed_go_and_those_of_the_living_stay():
     assert [path.name for path in Path("store").glob(".draft-*")] == [new.name]
 
 
+@pytest.mark.posix
 def test_two_commands_at_once_share_the_work():
     with started("mine.py", "--out", "store", "--json") as one, started("mine.py", "--out", "store", "--json") as two:
         tables = [json.loads(p.communicate()[0]) for p in (one, two)]
@@ -477,6 +482,7 @@ finish("--out", "store", "--csv", "table.csv")
 """
 
 
+@pytest.mark.posix
 def test_ten_kills_change_nothing():
     """The command is killed at ten random moments, and finished then: not a digit is another."""
     done = subprocess.run([sys.executable, "-c", KILLED], env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -493,6 +499,7 @@ class Killed(BaseException):
     """Stands for SIGKILL at a place that chance would rarely hit."""
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("moves", range(5))
 def test_a_kill_while_a_group_is_stored_stores_all_of_it_or_nothing(moves, monkeypatch):
     specs = short(seeds=(0, 1))
@@ -532,6 +539,7 @@ def die_once(specs, runtime, threads):
 REAL_JOB = engines.train_job
 
 
+@pytest.mark.posix
 def test_processes_train_the_same_and_survive_the_death_of_one(monkeypatch):
     specs = short(widths=(8, 16, 24), schedule="constant")
     with monkeypatch.context() as patch, engines.Processes(1) as pool:
@@ -555,6 +563,7 @@ def test_leaving_the_pool_ends_its_workers():
         engines.Processes(0)
 
 
+@pytest.mark.posix
 def test_workers_with_nothing_to_do_end_by_themselves():
     """Killed ones leave locks behind, of which Python complains at the end of every sweep."""
     with engines.Processes(2) as pool:
@@ -578,14 +587,14 @@ def test_workers_end_with_a_master_that_is_killed(folder):
     (folder / "master.py").write_text(MASTER)
     master = subprocess.Popen([sys.executable, "master.py"], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     worker = int(master.stdout.readline())
-    os.kill(worker, 0)  # it is there
+    assert psutil.pid_exists(worker)
     master.kill()
     master.communicate()
 
     def gone():
         try:
-            return Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z"
-        except FileNotFoundError:
+            return psutil.Process(worker).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return True
 
     wait_until(gone)
@@ -741,6 +750,7 @@ def cluster(folder):
         yield client
 
 
+@pytest.mark.posix
 def test_a_killed_dask_worker_costs_no_row(cluster, capsys):
     """One of two workers is killed in the middle of a job: the scheduler gives its job to another."""
     specs = short(widths=(8, 16, 24), lengths=(3200, 12_800), schedule="constant")
