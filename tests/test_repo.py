@@ -204,13 +204,7 @@ def test_missing_python_is_one_clear_line(bare):
 
 # ---- The workflow for a course ----
 
-CLAIM = """
-from scalinglaws import book
-book.Claim(
-    id="half", statement="A half is a half.", published=0.5, published_id="our notes, page 3", ours=1 / 2,
-    criterion="equal", verdict="reproduced", how="arithmetic",
-).check(True)
-"""
+CLAIM = 'from scalinglaws import book\nbook.claim("half", ours=1 / 2)'
 
 
 class Course:
@@ -222,10 +216,13 @@ class Course:
         (folder / "notebooks").mkdir()
         cells = [nbformat.v4.new_code_cell(CLAIM)]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks/week_1.ipynb")
+        (registered,) = re.findall(r"```toml\n(.*?)```", (ROOT / "instructors.md").read_text(), re.DOTALL)
+        (folder / "claims.toml").write_text(registered)
         flow = workflow("templates/course-ci.yml")
         self.steps = {step["name"]: step["run"] for step in flow["jobs"]["check"]["steps"] if "run" in step}
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
             **flow["env"],
+            "SCALINGLAWS_REGISTRY": str(folder / "claims.toml"),
             "PYTHONPATH": str(folder / "site"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "RUNNER_TEMP": str(folder / "temp"),
@@ -247,14 +244,14 @@ def test_the_workflow_for_a_course_runs_its_notebooks_and_gates_them(course):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     ours = {"LEDGER": "ledger.csv"}
     write = 'scalinglaws claims --write "$RUNNER_TEMP/claims" --notebooks "$NOTEBOOKS" --ledger "$LEDGER"'
-    assert "1 claims: 1 reproduced" in course.run(write, **ours).stdout
+    assert "arithmetic, 1 claims: 1 consistent" in course.run(write, **ours).stdout
     held = course.run("Hold their claims to the ledger", **ours)
     assert held.returncode == 0, held.stdout + held.stderr
     ledger = course.folder / "ledger.csv"
-    ledger.write_text(ledger.read_text().replace(",reproduced,", ",contradicted,"))
+    ledger.write_text(ledger.read_text().replace(",consistent,", ",inconsistent,"))
     held = course.run("Hold their claims to the ledger", **ours)
     assert held.returncode == 1
-    assert [word for word in ("half", "verdict", "contradicted") if word not in held.stdout] == []
+    assert [word for word in ("half", "verdict", "inconsistent") if word not in held.stdout] == []
 
 
 def test_the_page_for_instructors_names_sections_that_exist_and_the_steps_of_the_workflow(course):

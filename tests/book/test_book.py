@@ -2,12 +2,14 @@
 
 import ast
 import json
+import math
 import re
 import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
@@ -15,6 +17,7 @@ from nbclient import NotebookClient
 from wcag import contrast, luminance
 
 from scalinglaws import book
+from scalinglaws.book import claims, registry
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -191,7 +194,7 @@ def test_chapter_has_the_common_metadata(chapter):
 def test_chapter_asserts_its_numbers(chapter):
     code = "\n".join(source for _, source, _, _ in cells(chapter, "code"))
     assert re.search(r"^\s*assert ", code, re.MULTILINE), "nbmake passes a notebook that merely runs"
-    assert ".check(" in code, "no claim is held to its verdict"
+    assert "book.claim(" in code, "no claim is held to its verdict"
 
 
 def draws(source):
@@ -276,8 +279,7 @@ def executed():
         "import sys; print(sys.prefix)",
         "from scalinglaws import book; book.setup(); assert book.quote('x', -0.25) == -0.25",
         "import matplotlib.pyplot as plt; plt.plot([1, 2]);",
-        "book.Claim(id='a', statement=r'\\(x < 1\\)', published=1, published_id='K01', ours=2, criterion='c',\n"
-        "           verdict='contradicted', how='arithmetic').check(False)",
+        "book.claim('compute-size-theory', ours=0.68403909)",
         "book.show(book.number)",
         "sys.modules['myst_nb'] = None; assert book.quote('y', 1) == 1  # as on Colab",
     ]
@@ -308,8 +310,8 @@ def test_setup_makes_vector_figures(executed):
 
 def test_claim_is_a_box_with_text_beside_it(executed):
     (output,) = executed[3]
-    assert 'class="verdict verdict-contradicted"' in output.data["text/html"]
-    assert "✕ contradicted" in output.data["text/plain"]
+    assert 'class="verdict verdict-inconsistent"' in output.data["text/html"]
+    assert "≠ inconsistent" in output.data["text/plain"]
 
 
 def test_show_gives_highlighted_source(executed):
@@ -318,8 +320,8 @@ def test_show_gives_highlighted_source(executed):
 
 
 def test_show_leaves_out_decorators():
-    assert "@" not in book.show(book.Claim).data.split("class Claim")[0]
-    assert book.show(book.Claim).data.endswith("````")
+    assert "@" not in book.show(claims.Claim).data.split("class Claim")[0]
+    assert book.show(claims.Claim).data.endswith("````")
 
 
 def test_style_is_the_same_whatever_the_reader_set_and_leaves_no_trace():
@@ -342,50 +344,143 @@ def test_figures_have_contrast():
 
 
 CLAIM = {
-    "id": "slope",
     "statement": "Loss falls & falls.",
     "published": 0.076,
     "published_id": "K01",
-    "ours": 0.081,
-    "low": 0.07,
-    "high": 0.09,
+    "kind": "trained",
+    "how": "stored",
+    "quantity": "the slope",
+    "interval": "95%, bootstrap",
+    "reproduced": ((0.04, 0.15),),
+    "opposite": ((-math.inf, 0.0),),
     "criterion": "between 0.04 and 0.15",
     "verdict": "reproduced",
-    "how": "live",
 }
+NUMBERS = {"ours": 0.081, "low": 0.07, "high": 0.09}
+
+
+def registered(path, **entries):
+    """Write a registry of claims like the one above."""
+    names = {-math.inf: "-inf", math.inf: "inf"}
+
+    def text(value):
+        if isinstance(value, tuple | list):
+            return f"[{', '.join(map(text, value))}]"
+        if isinstance(value, bool):
+            return str(value).lower()
+        return json.dumps(value) if isinstance(value, str) else names.get(value, repr(value))
+
+    tables = [[f"[{id}]", *(f"{k} = {text(v)}" for k, v in (CLAIM | change).items())] for id, change in entries.items()]
+    path.write_text("\n".join(line for table in tables for line in table) + "\n")
+    return path
 
 
 @pytest.mark.parametrize(
-    ("verdict", "met"),
-    [("reproduced", True), ("reproduced in direction", True), ("not at this scale", False), ("contradicted", False)],
+    ("numbers", "also", "verdict"),
+    [
+        ((0.081, 0.07, 0.09), True, "reproduced"),
+        ((0.081, 0.07, 0.09), False, "undecided"),
+        ((0.081, 0.03, 0.09), True, "reproduced in direction"),  # part of it outside, none of it the other way
+        ((0.02, 0.01, 0.03), True, "reproduced in direction"),
+        ((0.081, -0.01, 0.17), True, "undecided"),
+        ((-0.081, -0.1, -0.07), True, "opposite here"),
+        ((-0.081, -0.1, -0.07), False, "opposite here"),
+        ((math.nan, math.nan, math.nan), True, "undecided"),
+    ],
 )
-def test_claim_holds_the_verdict_to_the_criterion(verdict, met):
-    claim = book.Claim(**CLAIM | {"verdict": verdict})
-    assert claim.check(met) is claim
-    with pytest.raises(AssertionError, match=r"^claim slope: criterion 'between 0\.04 and 0\.15' is "):
-        claim.check(not met)
+def test_claim_holds_the_registry_to_the_interval(tmp_path, numbers, also, verdict):
+    """Each of these numbers earns one verdict, and a registry that says another fails."""
+    given = dict(zip(("ours", "low", "high"), numbers, strict=True)) | {"also": also}
+    if math.isnan(numbers[0]):
+        assert registry.decide(registry.Entry(id="a", **CLAIM), *numbers) == verdict
+        return
+    for said in registry.VERDICTS["trained"]:
+        path = registered(tmp_path / "claims.toml", mine={"verdict": said})
+        if said == verdict:
+            assert book.claim("mine", **given, registry=path).verdict == said
+        else:
+            with pytest.raises(
+                AssertionError, match=rf"^claim mine: the slope is .*'{verdict}', but the registry says"
+            ):
+                book.claim("mine", **given, registry=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "numbers", "verdict"),
+    [
+        ({"own_scope": True}, (-0.081, -0.1, -0.07), "contradicted"),
+        ({"interval": "none"}, (0.081, 0.07, 0.09), "undecided"),
+        ({"interval": "none", "kind": "public data"}, (0.081, None, None), "reproduced"),
+        ({"interval": "none", "kind": "public data"}, (-0.081, None, None), "opposite here"),
+        ({"kind": "arithmetic", "verdict": "consistent"}, (0.081, None, None), "consistent"),
+        ({"kind": "arithmetic", "verdict": "consistent"}, (0.2, None, None), "inconsistent"),
+        ({"opposite": ()}, (0.081, 0.03, 0.09), "undecided"),
+        ({"reproduced": ()}, (0.081, 0.07, 0.09), "reproduced in direction"),
+        ({"opposite": ((-math.inf, 0.0), (0.1, 1.0))}, (0.081, 0.07, 0.2), "undecided"),
+    ],
+)
+def test_the_kind_of_a_claim_says_what_decides(change, numbers, verdict):
+    assert registry.decide(registry.Entry(id="a", **CLAIM | change), *numbers) == verdict
+
+
+def test_a_claim_that_an_interval_decides_needs_one():
+    with pytest.raises(ValueError, match=r"claim a is decided by its interval \(95%, bootstrap\): give low= and high="):
+        registry.decide(registry.Entry(id="a", **CLAIM), 0.081)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"verdict": "almost"}, "verdict is 'almost'"),
+        ({"verdict": "almost"}, "verdict is 'almost', use one of .*'undecided'"),
+        ({"verdict": "consistent"}, "verdict is 'consistent', use one of .*'undecided'"),
+        ({"kind": "arithmetic"}, "verdict is 'reproduced', use one of .*'inconsistent'"),
         ({"how": "guessed"}, "how is 'guessed'"),
+        ({"kind": "dreamt"}, "kind is 'dreamt'"),
+        ({"reproduced": ((0.2, 0.1),)}, "no range from 0.2 to 0.1"),
         ({"low": None}, "give both or neither"),
         ({"low": 0.1}, "low 0.1 is not below high 0.09"),
     ],
 )
 def test_claim_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        book.Claim(**CLAIM | change)
+        claims.Claim(**CLAIM | NUMBERS | {"id": "slope"} | change)
+
+
+def test_a_claim_that_is_not_registered_says_where_to_register_it(tmp_path):
+    path = registered(tmp_path / "claims.toml", mine={})
+    with pytest.raises(ValueError, match=r"no claim 'other' in .*claims.toml: register it there"):
+        book.claim("other", **NUMBERS, registry=path)
+    with pytest.raises(FileNotFoundError, match=r"no registry .*none\.toml: write one like"):
+        book.claim("other", **NUMBERS, registry=tmp_path / "none.toml")
+    path.write_text(path.read_text() + 'mood = "good"\n')
+    with pytest.raises(ValueError, match=r"claims.toml: .*mood"):
+        book.claim("mine", **NUMBERS, registry=path)
+
+
+def test_a_registry_of_ones_own_is_asked_before_the_books(tmp_path, monkeypatch):
+    monkeypatch.setenv(registry.REGISTRY, str(registered(tmp_path / "claims.toml", mine={})))
+    assert registry.entry("mine").statement == CLAIM["statement"]
+    assert registry.entry("powers-doubling").published_id == "K77"
 
 
 def test_claim_says_everything_in_text_and_in_html():
-    claim = book.Claim(**CLAIM)
-    for part in ("0.081 [0.07, 0.09]", "0.076", "K01", "between 0.04 and 0.15", "live", "✓ reproduced"):
+    claim = claims.Claim(**CLAIM | NUMBERS | {"id": "slope"})
+    for part in ("0.081 [0.07, 0.09]", "0.076", "K01", "between 0.04 and 0.15", "stored", "✓ reproduced"):
         assert part in str(claim)
         assert part in claim._repr_html_()
     assert "Loss falls &amp; falls." in claim._repr_html_()
+
+
+def test_an_undecided_claim_says_what_its_runs_could_have_seen():
+    """By definition: an effect of (z_0.975 + z_0.8) standard errors is found in 80% of repetitions."""
+    claim = claims.Claim(
+        **CLAIM | {"id": "a", "verdict": "undecided", "ours": 0.0, "low": -1.96, "high": 1.96, "fmt": "{:+.2f}"}
+    )
+    assert "Could have seen: an effect of 2.80, in four of five" in str(claim)
+    draws = np.random.default_rng(0).normal(2.8, 1.0, 100_000)
+    assert abs((draws > 1.96).mean() - 0.8) < 0.005
+    bare = claims.Claim(**CLAIM | {"id": "a", "verdict": "undecided", "ours": 0.0})
+    assert "these runs have no interval" in str(bare)
 
 
 def test_chapter_shows_no_number_by_accident(chapter):

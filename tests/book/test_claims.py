@@ -7,15 +7,29 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_book import CLAIM as LIVE
+from test_book import CLAIM, NUMBERS, registered
 
-from scalinglaws.book import claims, ledger
+from scalinglaws.book import claims, ledger, registry
 from scalinglaws.cli import main
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-CLAIM = LIVE | {"statement": "Loss falls.", "how": "stored"}
-CELL = 'book.Claim(\n    id="slope",\n    statement="Loss falls.",\n).check(True)'
+ROW = CLAIM | NUMBERS | {"id": "slope"}
+CELL = 'book.claim(\n    "slope",\n    ours=0.081,\n)'
+
+
+@pytest.fixture(autouse=True)
+def own_registry(tmp_path, monkeypatch):
+    """A registry of a few claims; a test may write it again."""
+    path = tmp_path / "claims.toml"
+    monkeypatch.setenv(registry.REGISTRY, str(path))
+    registered(path, slope={}, mine={}, **{"slope-a": {}, "slope-b": {}})
+    return path
+
+
+def stated(id="slope", **change):
+    """The one claim, with its numbers or others."""
+    return claims.claim(id, **NUMBERS | change)
 
 
 @pytest.fixture
@@ -39,7 +53,7 @@ def records(tmp_path, monkeypatch):
 def kept(tmp_path, monkeypatch, chapters, records):
     """A ledger of that one claim, in place of the book's."""
     monkeypatch.setattr(ledger, "LEDGER", tmp_path / "claims.csv")
-    claims.Claim(**CLAIM).check(True)
+    stated()
     ledger.write(claims.collect(records, chapters))
     monkeypatch.delenv(claims.RECORDS)
     return ledger.read()
@@ -69,22 +83,32 @@ def test_a_ledger_says_where_a_claim_comes_from(kept):
         ({"ours": 0.0815}, ""),  # a rounding of the bootstrap
         ({"ours": 0.084}, r"another value of ours, 0\.081 and not 0\.084"),
         ({"high": 0.12}, "another value of high"),
-        ({"criterion": "positive"}, "another criterion, 'between 0.04 and 0.15'"),
-        ({"low": None, "high": None}, "another interval"),
-        ({"how": "live"}, "another how, 'stored'"),
     ],
 )
 def test_a_chapter_that_finds_something_else_fails(kept, change, message):
-    claim = claims.Claim(**CLAIM | change)
     if message:
         with pytest.raises(AssertionError, match=f"^claim slope: the ledger data/claims.csv has {message}"):
-            claim.check(True)
+            stated(**change)
     else:
-        assert claim.check(True) is claim
+        assert stated(**change).verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"criterion": "positive"}, "another criterion, 'between 0.04 and 0.15'"),
+        ({"interval": "none", "verdict": "undecided"}, "another verdict, 'reproduced'"),
+        ({"how": "live"}, "another how, 'stored'"),
+    ],
+)
+def test_a_registry_that_says_something_else_than_the_ledger_fails(kept, own_registry, change, message):
+    registered(own_registry, slope=change)
+    with pytest.raises(AssertionError, match=f"^claim slope: the ledger data/claims.csv has {message}"):
+        stated()
 
 
 def test_live_values_may_differ_by_their_intervals():
-    row = CLAIM | {"how": "live"}
+    row = ROW | {"how": "live"}
     assert ledger.agree(row | {"ours": 0.12, "low": 0.11, "high": 0.13}, row) == ""
     assert ledger.agree(row | {"ours": 0.14, "low": 0.13, "high": 0.15}, row) == "interval, from 0.07 to 0.09"
     plain = row | {"low": None, "high": None}
@@ -92,7 +116,7 @@ def test_live_values_may_differ_by_their_intervals():
 
 
 def test_a_readers_own_claim_is_in_no_ledger(kept):
-    claims.Claim(**CLAIM | {"id": "mine", "ours": 7.0, "low": None, "high": None}).check(True)
+    assert stated("mine").id == "mine"
 
 
 def test_a_claim_without_a_record_is_named(chapters, tmp_path):
@@ -101,7 +125,7 @@ def test_a_claim_without_a_record_is_named(chapters, tmp_path):
 
 
 def test_an_id_twice_is_named(chapters, records):
-    claims.Claim(**CLAIM).check(True)
+    stated()
     (chapters / "02_more.ipynb").write_text((chapters / "01_slopes.ipynb").read_text())
     with pytest.raises(ValueError, match="stated twice: slope"):
         claims.collect(records, chapters)
@@ -118,7 +142,7 @@ def test_differences_are_said_in_words(kept):
 
 
 def test_a_list_of_claims_says_everything():
-    table = claims.Claims(claims.Claim(**CLAIM), claims.Claim(**CLAIM | {"id": "a", "verdict": "contradicted"}))
+    table = claims.Claims(claims.Claim(**ROW), claims.Claim(**ROW | {"id": "a", "verdict": "contradicted"}))
     for part in (
         "Here (stored)</dt><dd>0.081 [0.07, 0.09]",
         "Published (K01)</dt><dd>0.076",
@@ -132,8 +156,11 @@ def test_a_list_of_claims_says_everything():
 
 def test_the_command_prints_filters_and_gates(kept, chapters, records, capsys, monkeypatch):
     assert main(["claims"]) == 0
-    assert "✓ Loss falls." in (printed := capsys.readouterr().out)
-    assert "1 claims: 1 reproduced, 0 reproduced in direction, 0 not at this scale, 0 contradicted" in printed
+    assert "✓ Loss falls &" in (printed := capsys.readouterr().out)
+    assert "trained, 1 claims: 1 reproduced, 0 reproduced in direction, 0 undecided, 0 opposite here" in printed
+    assert "arithmetic, 0 claims: 0 consistent, 0 inconsistent" in printed
+    assert main(["claims", "--kind", "arith", "--csv"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
     assert main(["claims", "--verdict", "contra", "--csv"]) == 0
     assert capsys.readouterr().out.count("\n") == 2
     monkeypatch.setattr(ledger, "CHAPTERS", chapters)
@@ -145,10 +172,30 @@ def test_the_command_prints_filters_and_gates(kept, chapters, records, capsys, m
 
 
 def test_a_claim_in_a_comment_is_not_stated(chapters, records):
-    lines = [f"# {CELL.splitlines()[0]}", 'book.Claim(  # id="one"', '    id="slope")', 'x = 1  # Claim(id="three")']
-    cell = {"cell_type": "code", "source": ['# Claim(id="two")\n', *(f"{line}\n" for line in lines)]}
+    lines = ['book.claim(  # id="one"', '    id="slope")', 'x = 1  # claim("three")', "%time y = claim"]
+    cell = {"cell_type": "code", "source": ['# claim("two")\n', *(f"{line}\n" for line in lines)]}
     (chapters / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
     assert ledger.stated(chapters / "01_slopes.ipynb") == ["slope"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "'slope'",
+        '"slope"',
+        '"""slope"""',
+        "id='slope'",
+        'ours=0.081, id="slope"',
+        '"slo" "pe"',
+        'f"sl{x[0]}pe"',
+        "rf'{a}{b}'",
+    ],
+)
+def test_an_id_may_be_written_as_one_likes(chapters, call):
+    cell = {"cell_type": "code", "source": [f"box = [book.claim({call})]"]}
+    (chapters / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (pattern,) = ledger.stated(chapters / "01_slopes.ipynb")
+    assert re.fullmatch(pattern, "slope")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"cells": [{"cell_type": "code"}]}'])
@@ -161,20 +208,20 @@ def test_a_broken_notebook_is_named(chapters, tmp_path, text):
 @pytest.mark.parametrize("id", ["two/x", "two\\x", ""])
 def test_an_id_is_the_name_of_a_file(id):
     with pytest.raises(ValueError, match="no slash"):
-        claims.Claim(**CLAIM | {"id": id})
+        claims.Claim(**ROW | {"id": id})
 
 
 def test_a_number_that_is_none_stays_none():
-    row = CLAIM | {"ours": math.nan, "low": None, "high": None}
+    row = ROW | {"ours": math.nan, "low": None, "high": None}
     assert ledger.agree(row, row) == ""
     assert ledger.agree(row | {"ours": 0.1}, row) == "value of ours, nan and not 0.1"
 
 
 def test_an_id_may_be_made_in_a_loop(chapters, records):
-    cell = {"cell_type": "code", "source": [CELL.replace('id="slope"', """id=f"slope-{row.lower()}\"""")]}
+    cell = {"cell_type": "code", "source": [CELL.replace('"slope"', 'f"slope-{row.lower()}"')]}
     (chapters / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
     for row in ("b", "a"):
-        claims.Claim(**CLAIM | {"id": f"slope-{row}"}).check(True)
+        stated(f"slope-{row}")
     assert claims.collect(records, chapters)["id"].tolist() == ["slope-a", "slope-b"]
 
 
@@ -200,7 +247,7 @@ def test_the_ledger_is_of_some_length_and_names_its_sources():
 def test_notebooks_of_ones_own_have_a_ledger_of_their_own(kept, chapters, records, tmp_path, capsys):
     book, ours = ledger.LEDGER.read_bytes(), tmp_path / "ours.csv"
     assert gate("--write", records, "--notebooks", chapters, "--ledger", ours) == 0
-    assert "1 claims: 1 reproduced" in capsys.readouterr().out
+    assert "trained, 1 claims: 1 reproduced" in capsys.readouterr().out
     assert ledger.LEDGER.read_bytes() == book
     ledger.LEDGER.unlink()  # a plain `pip install` has none
     assert gate("--check", records, "--notebooks", chapters, "--ledger", ours) == 0
@@ -226,7 +273,7 @@ def test_a_gate_that_sees_no_claim_says_so(kept, chapters, records, tmp_path, ca
     (tmp_path / "none").mkdir()
     assert gate("--check", records, "--notebooks", tmp_path / "none") == 2
     assert "none states a claim: name the folder of yours with --notebooks" in capsys.readouterr().err
-    cell = {"cell_type": "code", "source": [CELL.replace("id=", 'fmt="{}", id=')]}
+    cell = {"cell_type": "code", "source": [CELL.replace('"slope"', "slope")]}
     (chapters / "02_hidden.ipynb").write_text(json.dumps({"cells": [cell]}))
     (records / "hidden.json").write_text((records / "slope.json").read_text())
     assert gate("--check", records, "--notebooks", chapters) == 2

@@ -1,4 +1,4 @@
-"""Teaches: what chapters call. ``from scalinglaws import book`` and then ``book.quote``, ``book.Claim`` and so on.
+"""Teaches: what chapters call. ``from scalinglaws import book`` and then ``book.quote``, ``book.claim`` and so on.
 
 Loaded when first used, since the command line needs the ledger where there is no notebook.
 """
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scalinglaws.book.chapter import chapters, published_rows, quote, setup, show, style, verdicts
-    from scalinglaws.book.claims import Claim, Claims, number
+    from scalinglaws.book.claims import Claims, claim, number
     from scalinglaws.book.exercise import Exercise
     from scalinglaws.book.public import derived, raw
 
 __all__ = [
-    "Claim", "Claims", "Exercise", "chapters", "derived", "number", "published_rows", "quote", "raw", "setup", "show",
+    "Claims", "Exercise", "chapters", "claim", "derived", "number", "published_rows", "quote", "raw", "setup", "show",
     "style", "verdicts",
 ]  # fmt: skip
 
 _HOMES = {"Exercise": "exercise", "derived": "public", "raw": "public"}
-_HOMES |= dict.fromkeys(("Claim", "Claims", "number"), "claims")
+_HOMES |= dict.fromkeys(("Claims", "claim", "number"), "claims")
 
 
 def __getattr__(name: str):

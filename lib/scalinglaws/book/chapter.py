@@ -25,7 +25,7 @@ from scalinglaws.book import claims, ledger
 from scalinglaws.book.claims import number
 from scalinglaws.files import CHECKOUT, PACKAGE
 
-__all__ = ["chapters", "quote", "setup", "show", "style", "verdicts"]
+__all__ = ["chapters", "published_rows", "quote", "setup", "show", "style", "verdicts"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
@@ -115,12 +115,13 @@ def published_rows(letter: str) -> HTML:
 
 
 def _marks(table: pd.DataFrame) -> str:
-    """How many claims of a ledger have each verdict, as small marks."""
+    """How many claims of a ledger have each verdict, as small marks; those of arithmetic have marks of their own."""
+    counted = claims.counts(table).sum()
     return " ".join(
-        f'<span class="verdict verdict-{verdict.replace(" ", "-")}" title="{verdict}">{claims.MARKS[verdict]}'
-        f'<span class="visually-hidden"> {verdict}:</span> {n}</span>'
-        for verdict, n in ((verdict, int(claims.counts(table)[verdict])) for verdict in claims.MARKS)
-        if n
+        f'<span class="verdict verdict-{verdict.replace(" ", "-")}" title="{verdict}">{mark}'
+        f'<span class="visually-hidden"> {verdict}:</span> {counted[verdict]}</span>'
+        for verdict, mark in claims.MARKS.items()
+        if counted[verdict]
     )
 
 

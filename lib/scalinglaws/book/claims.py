@@ -1,15 +1,15 @@
 """Claims with verdicts, and the ledger that lists all of the book's: ``data/claims.csv``.
 
-A chapter states each claim as a `Claim` and holds it to its criterion with `Claim.check`. Chapters write the ledger
-(with the variable ``SCALINGLAWS_CLAIMS`` naming a folder, each checked claim leaves a record there; `collect` makes
-the table of them), and from then on a chapter that finds something else than the ledger says fails. Notebooks of
+A notebook calls `claim` with an id and its numbers; statement, regions and verdict stand in the registry. Chapters
+write the ledger (with the variable ``SCALINGLAWS_CLAIMS`` naming a folder, each claim leaves a record there; `collect`
+makes the table of them), and from then on a chapter that finds something else than the ledger says fails. Notebooks of
 someone else may have a ledger of their own; to check against it takes nothing of the checkout.
 """
 
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any, get_args
@@ -18,18 +18,22 @@ import pandas as pd
 
 from scalinglaws import published
 from scalinglaws.book import ledger
-from scalinglaws.book.ledger import How, Verdict, agree, records
+from scalinglaws.book.ledger import COLUMNS, agree, records
+from scalinglaws.book.registry import VERDICTS, Entry, Kind, Verdict, decide, entry
 
-__all__ = ["Claim", "Claims", "collect", "counts", "in_words", "list_html", "number"]
+__all__ = ["Claim", "Claims", "claim", "collect", "counts", "in_words", "list_html", "number"]
 
-RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which checked claims leave their records
-MET: tuple[Verdict, ...] = ("reproduced", "reproduced in direction")  # verdicts whose criterion holds
+RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which claims leave their records
+POWER = (1.96 + 0.84) / 1.96  # over the half width of a 95% interval: an effect seen in 80% of repetitions
 NOTHING = "Nothing to check: the runs are not on this machine."  # what an empty table of claims says
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
     "reproduced in direction": "↗",
-    "not at this scale": "○",
+    "undecided": "○",
+    "opposite here": "↘",
     "contradicted": "✕",
+    "consistent": "=",
+    "inconsistent": "≠",
 }
 
 
@@ -53,85 +57,19 @@ def _power_of_ten(match: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    r"""One published claim beside this book's own number, with the criterion that decides between them.
+class Claim(Entry):
+    """A registered claim beside this book's number ``ours`` and its interval, shown as a box with a verdict."""
 
-    Shown at the end of a cell it is a box with a verdict. `check` holds the verdict to the criterion.
-
-    Parameters
-    ----------
-    id : str
-        Unique in the book, such as ``"power-laws-slope"``.
-    statement : str
-        What is claimed, in one sentence. TeX goes between ``\(`` and ``\)``.
-    published : float or str
-        What the source states: a number, or words where it gives none.
-    published_id : str
-        Its row in the table of published numbers, such as ``"K01"``; a source that is not there in words.
-    ours : float
-        The number found here, in the same unit.
-    low, high : float, optional
-        Interval for ``ours``; neither for plain arithmetic.
-    criterion : str
-        When the claim counts as reproduced, in words, fixed before the numbers are looked at.
-    verdict : str
-        The first two say that the criterion is met, the last two that it is not.
-    how : str
-        "live": trained in the chapter; "stored": from a run table of ours; "public data": other people's runs;
-        "arithmetic": no runs at all.
-    fmt : str
-        How to print the numbers, see `number`.
-    """
-
-    id: str
-    statement: str
-    published: float | str
-    published_id: str
     ours: float
     low: float | None = None
     high: float | None = None
-    criterion: str
-    verdict: Verdict
-    how: How
-    fmt: str = "{:.3g}"
 
     def __post_init__(self) -> None:
-        if not self.id or {*self.id} & {*"/\\"}:
-            raise ValueError(f"claim id {self.id!r}: it names a file, so give letters and hyphens, and no slash")
-        for name, allowed in (("verdict", get_args(Verdict)), ("how", get_args(How))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"claim {self.id}: {name} is {getattr(self, name)!r}, use one of {allowed}")
+        super().__post_init__()
         if (self.low is None) != (self.high is None):
             raise ValueError(f"claim {self.id}: low is {self.low}, high is {self.high}; give both or neither")
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise ValueError(f"claim {self.id}: low {self.low:.4g} is not below high {self.high:.4g}; swap them")
-
-    def check(self, accepted: bool) -> "Claim":
-        """Return the claim itself if the recorded verdict agrees with what the criterion says in this run.
-
-        Parameters
-        ----------
-        accepted : bool
-            Whether the criterion is met, computed from this run's numbers.
-
-        Raises
-        ------
-        AssertionError
-            If the book would print a verdict that its own numbers do not bear out, or that its ledger does not have.
-        """
-        if bool(accepted) != (self.verdict in MET):
-            outcome = "met" if accepted else "not met"
-            raise AssertionError(
-                f"claim {self.id}: criterion {self.criterion!r} is {outcome} (ours {self._ours()}, published "
-                f"{self._published()}), but the verdict says {self.verdict!r}; change the verdict or find the bug"
-            )
-        folder = os.environ.get(RECORDS)
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f"{self.id}.json").write_text(json.dumps(asdict(self), default=float), encoding="utf-8")
-        else:
-            self._compare()
-        return self
 
     def _compare(self) -> None:
         """Hold the claim to its row of the ledger; a claim of the reader's own has none."""
@@ -153,12 +91,20 @@ class Claim:
             return ours
         return f"{ours} [{number(self.low, self.fmt)}, {number(self.high, self.fmt)}]"
 
+    def _seen(self) -> str:
+        """The smallest effect that the runs of an undecided claim could have shown."""
+        if self.low is None or self.high is None:
+            return "nothing can be said: these runs have no interval"
+        effect = number(POWER * (self.high - self.low) / 2, self.fmt.replace(":+", ":"))
+        return f"an effect of {effect}, in four of five repetitions (80% power)"
+
     def _rows(self) -> list[tuple[str, str]]:
-        return [
+        rows = [
             (f"Published ({self.published_id})", self._published()),
             (f"Here ({self.how})", self._ours()),
             ("Accepted if", self.criterion),
         ]
+        return [*rows, ("Could have seen", self._seen())] if self.verdict == "undecided" else rows
 
     def __str__(self) -> str:
         """Plain text, for terminals and for readers without HTML."""
@@ -171,23 +117,82 @@ class Claim:
     def _repr_html_(self) -> str:
         return self._box("section")
 
-    def _box(self, tag: str, link: str | None = None) -> str:
-        """The claim as an HTML element; with ``link`` it leads to its place there and is not that place itself."""
-        anchor, kind = f"claim-{escape(self.id)}", self.verdict.replace(" ", "-")
+    def _box(self, tag: str, link: str | None = None, chapter: str = "") -> str:
+        """The claim as an HTML element; with ``link`` it leads to its place there, and says what a page sorts it by."""
+        anchor, word = f"claim-{escape(self.id)}", self.verdict.replace(" ", "-")
         place, statement = f' id="{anchor}"', escape(self.statement)
         if link is not None:
-            place, statement = "", f'<a href="{link}#{anchor}">{statement}</a>'
-        verdict = f'<span class="verdict verdict-{kind}">{MARKS[self.verdict]} {self.verdict}</span>'
+            sorts = {"verdict": self.verdict, "kind": self.kind, "chapter": chapter, "section": self.section}
+            place = "".join(f' data-{name}="{escape(value)}"' for name, value in sorts.items())
+            statement = f'<a href="{link}#{anchor}">{statement}</a>'
+        verdict = f'<span class="verdict verdict-{word}">{MARKS[self.verdict]} {self.verdict}</span>'
         rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
         return (  # the last class lets MathJax in, which otherwise leaves a cell's HTML alone
-            f'<{tag} class="claim claim-{kind} tex2jax_process"{place}>'
+            f'<{tag} class="claim claim-{word} tex2jax_process"{place}>'
             f'<p class="claim-statement">{verdict} {statement}</p><dl>{rows}</dl></{tag}>'
         )
 
 
+def claim(
+    id: str,
+    *,
+    ours: float,
+    low: float | None = None,
+    high: float | None = None,
+    also: bool = True,
+    registry: str | Path | None = None,
+) -> Claim:
+    """Return a registered claim with this run's numbers, if they bear out the verdict that the registry has.
+
+    Parameters
+    ----------
+    id : str
+        Its id in the registry, such as ``"powers-doubling"``.
+    ours : float
+        The deciding quantity, in the registry's unit.
+    low, high : float, optional
+        Its 95% interval; neither for plain arithmetic.
+    also : bool
+        Whether all other conditions of the criterion hold in this run.
+    registry : path, optional
+        A registry of your own; see `scalinglaws.book.registry`.
+
+    Raises
+    ------
+    AssertionError
+        If these numbers earn another verdict, or the ledger has other numbers.
+    ValueError
+        If the claim is not registered, or lacks the interval that decides it.
+
+    Examples
+    --------
+    >>> print(claim("joint-eight-five", ours=8**0.74))
+    Eight times the parameters need about five times the data.
+      Published (K21): about 5
+      Here (arithmetic): 4.66
+      Accepted if: 8 to the power 0.74 is 4.66
+      Verdict: = consistent
+    """
+    known = entry(id, registry)
+    made = Claim(**{field.name: getattr(known, field.name) for field in fields(known)}, ours=ours, low=low, high=high)
+    found = decide(known, ours, low, high, also)
+    if found != known.verdict:
+        raise AssertionError(
+            f"claim {id}: {known.quantity or 'the number'} is {made._ours()}"
+            f"{'' if also else ', another condition fails'}, so by its regions the claim is {found!r}, but the "
+            f"registry says {known.verdict!r}: find the bug, or change the verdict there"
+        )
+    if folder := os.environ.get(RECORDS):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / f"{id}.json").write_text(json.dumps(asdict(made), default=float), encoding="utf-8")
+    else:
+        made._compare()
+    return made
+
+
 @dataclass(frozen=True, init=False)
 class Claims:
-    """Several checked claims as one list, for those that need no box of their own."""
+    """Several claims as one list, for those that need no box of their own."""
 
     claims: tuple[Claim, ...]
 
@@ -217,9 +222,11 @@ def collect(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataF
     for record in records(folder, notebooks).to_dict("records"):
         value = record["published"]
         text = value if isinstance(value, str) else number(value, record["fmt"])
-        rows.append(record | {"published": text} | _place(record["published_id"]) | {"notebook": record["notebook"]})
-    table = pd.DataFrame(rows)
-    return table[[*(name for name in table if name != "notebook"), "notebook"]]
+        place = _place(record["published_id"])
+        place["section"] = record.get("section") or place["section"]
+        rows.append(record | {"published": text} | place)
+    names = [*(name for name in COLUMNS if name != "notebook"), "section", "source", "kind", "notebook"]
+    return pd.DataFrame(rows)[names]
 
 
 def _place(published_id: str) -> dict[str, str]:
@@ -232,32 +239,37 @@ def _place(published_id: str) -> dict[str, str]:
 
 
 def in_words(table: pd.DataFrame) -> str:
-    """Return a ledger as text: a line or two for each claim, by chapter, and the number of each verdict."""
+    """Return a ledger as text: a line or two for each claim, by chapter, and the number of each verdict by kind."""
     lines = []
     for notebook, group in table.groupby("notebook", sort=False):
         lines.append(f"{notebook}")
         for row in group.to_dict("records"):
-            claim = _claim(row)
-            found = f"published {claim._published()} ({claim.published_id}), here {claim._ours()} ({claim.how})"
-            lines.append(f"  {MARKS[claim.verdict]} {claim.statement}\n      {found}")
-    tally = ", ".join(f"{number} {verdict}" for verdict, number in counts(table).items())
-    return "\n".join([*lines, f"{len(table)} claims: {tally}"])
+            one = _claim(row)
+            found = f"published {one._published()} ({one.published_id}), here {one._ours()} ({one.how})"
+            lines.append(f"  {MARKS[one.verdict]} {one.statement}\n      {found}")
+    tally = counts(table)
+    for kind, verdicts in VERDICTS.items():
+        each = ", ".join(f"{tally.loc[kind, verdict]} {verdict}" for verdict in verdicts)
+        lines.append(f"{kind}, {tally.loc[kind].sum()} claims: {each}")
+    return "\n".join(lines)
 
 
-def counts(table: pd.DataFrame) -> pd.Series:
-    """Return how many claims of a ledger have each verdict, in the order of `Verdict`."""
-    return table["verdict"].value_counts().reindex(list(get_args(Verdict)), fill_value=0)
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many claims of a ledger have each verdict (columns), apart by kind (rows)."""
+    tally = pd.crosstab(table["kind"], table["verdict"])
+    return tally.reindex(index=list(get_args(Kind)), columns=list(MARKS), fill_value=0)
 
 
 def _claim(record: dict) -> Claim:
     """The claim of a row of a ledger."""
-    fields: dict[str, Any] = {name: record[name] for name in Claim.__dataclass_fields__}
-    if pd.isna(fields["low"]):
-        fields |= {"low": None, "high": None}
-    return Claim(**fields)
+    given: dict[str, Any] = {field.name: record[field.name] for field in fields(Claim) if field.name in record}
+    if pd.isna(given["low"]):
+        given |= {"low": None, "high": None}
+    return Claim(**given)
 
 
 def list_html(frame: pd.DataFrame, link: str | None = None, label: str = "Claims") -> str:
     """Return rows of a ledger as an HTML list with a verdict in each; with ``link``, each leads to its place there."""
-    items = "".join(_claim(record)._box("li", link) for record in frame.to_dict("records"))
+    boxes = ((_claim(record), str(record.get("notebook", ""))) for record in frame.to_dict("records"))
+    items = "".join(claim._box("li", link, chapter) for claim, chapter in boxes)
     return f'<ul class="claims" aria-label="{escape(label)}">{items}</ul>'

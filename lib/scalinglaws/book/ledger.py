@@ -1,10 +1,11 @@
 """The ledger that lists the book's claims, ``data/claims.csv``, and the records that notebooks leave."""
 
+import ast
+import contextlib
 import json
 import math
 import re
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -13,8 +14,6 @@ from scalinglaws.files import CHECKOUT
 
 __all__ = ["agree", "concerning", "differences", "read", "records", "write"]
 
-Verdict = Literal["reproduced", "reproduced in direction", "not at this scale", "contradicted"]
-How = Literal["live", "stored", "public data", "arithmetic"]
 COLUMNS = (
     "id", "statement", "published", "published_id", "ours", "low", "high", "criterion", "verdict", "how", "fmt",
     "notebook",
@@ -26,8 +25,8 @@ CHAPTERS = CHECKOUT / "chapters"
 def read(path: str | Path | None = None) -> pd.DataFrame:
     """Return a ledger as a new frame, one row per claim in the order of the notebooks; the book's by default.
 
-    Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval;
-    ``section`` of the lecture and ``source`` (citation key and place) of the published row; ``notebook``, the chapter.
+    Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval; ``section``
+    of the lecture; ``source`` (citation key and place) of the published row; ``kind``; ``notebook``, the chapter.
 
     Raises
     ------
@@ -44,6 +43,8 @@ def read(path: str | Path | None = None) -> pd.DataFrame:
     absent = {*COLUMNS} - set(table.columns)
     if absent:
         raise ValueError(f"{file} is no ledger, it has no column {min(absent)}: write one with --write FOLDER")
+    if "kind" not in table:  # of a ledger written before claims had kinds
+        table["kind"] = table["how"].replace({"live": "trained", "stored": "trained"})
     return table.assign(**{name: pd.to_numeric(table[name]) for name in ("ours", "low", "high")})
 
 
@@ -86,8 +87,8 @@ def records(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataF
     unknown = sorted(set(left) - set(ids))
     if unknown:
         raise ValueError(
-            f"{folder} has {unknown[0]!r}, which no notebook in {notebooks} states: begin each claim with "
-            'Claim(id="..."), and empty the folder before the notebooks run'
+            f"{folder} has {unknown[0]!r}, which no notebook in {notebooks} states: write each id in the "
+            'call, claim("..."), and empty the folder before the notebooks run'
         )
     return pd.DataFrame(rows)
 
@@ -101,12 +102,27 @@ def stated(notebook: Path) -> list[str]:
     """Return the ids of a notebook's claims, in its order, as regular expressions: an id may have parts in braces."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{notebook}: is no notebook ({type(error).__name__}); save it again") from error
-    code = re.sub(r"^([^\"'#\n]*)#.*$", r"\1", code, flags=re.MULTILINE)  # comments
-    ids = re.findall(r"Claim\(\s*id=f?\"([^\"]+)\"", code)
-    return [".+".join(map(re.escape, re.split(r"\{[^}]*\}", id))) for id in ids]
+    found = []
+    for code in codes:
+        with contextlib.suppress(SyntaxError):
+            tree = ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))  # without IPython's magic
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            found += map(_id, sorted(calls, key=lambda call: (call.lineno, call.col_offset)))
+    return [id for id in found if id]
+
+
+def _id(call: ast.Call) -> str:
+    """The id that a call of ``claim`` is given, as a regular expression; empty where it is no string."""
+    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "id")][:1]
+    if getattr(call.func, "attr", getattr(call.func, "id", "")) != "claim":
+        return ""
+    parts = [part for node in given for part in getattr(node, "values", [node])]  # of an f-string
+    known = (ast.Constant, ast.FormattedValue)
+    texts = [re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts]
+    return "".join(texts) if all(isinstance(part, known) for part in parts) else ""
 
 
 def agree(record: dict, row: dict) -> str:

@@ -10,6 +10,7 @@ def add(commands) -> None:
     parser = commands.add_parser("claims", help="print the ledger of the book's claims", description=what)
     parser.add_argument("--chapter", metavar="NAME", help="only claims of chapters with this in their name, such as 05")
     parser.add_argument("--verdict", metavar="WORDS", help="only claims whose verdict starts with these words")
+    parser.add_argument("--kind", metavar="WORDS", help="only claims of a kind: trained, public data or arithmetic")
     parser.add_argument("--csv", action="store_true", help="print the table as CSV")
     records = parser.add_mutually_exclusive_group()
     folder = {"type": Path, "metavar": "FOLDER"}
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         table = table[table["notebook"].str.contains(args.chapter, regex=False)]
     if args.verdict:
         table = table[table["verdict"].str.startswith(args.verdict)]
+    if args.kind:
+        table = table[table["kind"].str.startswith(args.kind)]
     print(table.to_csv(index=False) if args.csv else claims.in_words(table))
     return 0
 
