@@ -243,7 +243,7 @@ def overwrite(data: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [cut, overwrite])
 def test_a_damaged_checkpoint_is_named(capsys, damage):
     path = Path("runs", f"{SPEC.hash}.ckpt.npz")
-    train.save_state(path, train.start(SPEC, "cpu"), SPEC)
+    train.save_state(path, train.Loop(SPEC, train.corpora.load(SPEC.data), train.AUTO).start(), SPEC)
     path.write_bytes(damage(path.read_bytes()))
     said = says(capsys, 2, "train", "spec.json")
     assert said.startswith(f"checkpoint {path} is damaged")

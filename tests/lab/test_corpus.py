@@ -407,7 +407,7 @@ def test_many_files_validate_on_whole_files(tmp_path, pattern):
     ("contents", "message"),
     [
         (None, "no such file; give a text file"),
-        (b"", "nothing but empty files; give files with text"),
+        (b"", "all files are empty; give files with text"),
         (b"x", "1 bytes are too few to train on and to validate; give more text"),
         (b"ab\xff", r"note.txt is not UTF-8 at byte 2; convert it"),
     ],

@@ -14,7 +14,7 @@ from truths import letters
 from scalinglaws.config import DataConfig, ModelConfig, RunSpec, TrainConfig, to_json
 from scalinglaws.lab import runtime, train
 from scalinglaws.lab.corpus import Corpus
-from scalinglaws.lab.runtime import Runtime
+from scalinglaws.lab.runtime import AUTO, Runtime
 from scalinglaws.runs import RunStore
 
 SPEC = RunSpec(
@@ -73,7 +73,7 @@ def test_what_cannot_be_shared_is_refused(monkeypatch):
 
     be(0, 3)
     with pytest.raises(ValueError, match="batch_tokens=64 are 4 sequences, no multiple of 3 processes"):
-        train.Loop(SPEC, CORPUS, Runtime())
+        train.Loop(SPEC, CORPUS, AUTO)
     be(0, 2)
     with pytest.raises(ValueError, match="compile=True with several processes"):
         train.Loop(SPEC, CORPUS, Runtime(compile=True))

@@ -181,7 +181,7 @@ def test_a_leading_axis_gives_gradients_of_the_other_family():
         SPEC,
         model=replace(SPEC.model, family="lstm", n_head=1, d_ff=128, position="none", parametrization="standard"),
     )
-    theta, (x, y) = train.start(spec, "cpu").theta, all_sequences()
+    theta, (x, y) = model.init(spec.model, spec.train.seed), all_sequences()
     g = noise.per_sequence_gradients(theta, x[:4], y[:4], spec)
     at = model.tables(spec.model)
     leaf = theta.clone().requires_grad_()

@@ -19,7 +19,7 @@ from truths import CORPUS, LSTM, MODEL, SPEC, TRAIN, changed, filled, text
 from scalinglaws.config import DataConfig, ModelConfig, TrainConfig, to_json
 from scalinglaws.lab import runtime, train
 from scalinglaws.lab.corpus import Corpus
-from scalinglaws.lab.runtime import CPU, Runtime
+from scalinglaws.lab.runtime import AUTO, CPU, Runtime
 
 
 @pytest.fixture(scope="module")
@@ -268,9 +268,9 @@ def test_long_runs_are_compiled_on_cuda_where_triton_is(monkeypatch, there, capa
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: there if name == "triton" else None)
     monkeypatch.setattr(runtime.shutil, "which", lambda name: name)
     long, short = changed(tokens=128 * 10**6), changed()
-    assert Runtime().resolve(long) == Runtime(device="cuda", precision="bf16", compile=compiled)
-    assert not Runtime().resolve(short).compile
-    assert not Runtime().resolve(changed(tokens=128 * 10**6, **LSTM)).compile
+    assert AUTO.resolve(long) == Runtime(device="cuda", precision="bf16", compile=compiled)
+    assert not AUTO.resolve(short).compile
+    assert not AUTO.resolve(changed(tokens=128 * 10**6, **LSTM)).compile
 
 
 EXPLODING = {"optimizer": "sgd", "lr": 1e3, "grad_clip": 0.0}
@@ -415,7 +415,7 @@ def test_kill_9_in_the_middle_loses_nothing(tmp_path):
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     path = tmp_path / "run.npz"
-    loop = train.Loop(SPEC, CORPUS, Runtime())
+    loop = train.Loop(SPEC, CORPUS, AUTO)
     train.save_state(path, loop.start(), SPEC)
     with pytest.raises(ValueError, match=rf"belongs to run {SPEC.hash}"):
         train.load_state(path, changed(seed=9), "cpu")

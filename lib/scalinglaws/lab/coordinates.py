@@ -1,11 +1,10 @@
-"""Coordinate check: do the activations of wider models stay of the same size in the first steps of training?
+"""Coordinate check: the sizes of activations at several widths in the first steps of training.
 
-Under muP they do; under the standard parametrization what an update changes grows with the width (Yang et al. 2022,
-section F, and the README of their package). A handful of steps of a few widths is enough to see it, which makes this
-the cheapest test of an implementation.
+Under muP they do not depend on the width; under the standard parametrization what an update changes grows with it
+(Yang et al. 2022, section F, and the README of their package). A few steps of a few widths show it, so this is a cheap
+test of an implementation.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import get_args
 
@@ -20,22 +19,22 @@ from scalinglaws.lab import corpus as corpora
 from scalinglaws.lab import model as models
 from scalinglaws.lab import train
 from scalinglaws.lab.corpus import Corpus
+from scalinglaws.lab.grids import vary
 from scalinglaws.lab.runtime import CPU
 
 
 def at_width(spec: RunSpec, d_model: int, parametrization: Parametrization) -> RunSpec:
-    """The run of another width: heads grow in number, the feed-forward in proportion."""
+    """The run of another width: heads grow in number, the feed-forward in proportion.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> at_width(TEXT.spec(32, 10_240), 64, "mup").model.n_head
+    4
+    """
     model = spec.model
     if d_model % model.d_head or d_model * model.d_ff % model.d_model:
         raise ValueError(f"d_model={d_model}: give a multiple of the head size {model.d_head} that keeps d_ff whole")
-    wide = dataclasses.replace(
-        model,
-        d_model=d_model,
-        n_head=d_model // model.d_head,
-        d_ff=d_model * model.d_ff // model.d_model,
-        parametrization=parametrization,
-    )
-    return dataclasses.replace(spec, model=wide)
+    n_head, d_ff = d_model // model.d_head, d_model * model.d_ff // model.d_model
+    return vary(spec, d_model=d_model, n_head=n_head, d_ff=d_ff, parametrization=parametrization)
 
 
 @torch.no_grad()
@@ -47,6 +46,12 @@ def activations(theta: Tensor, tokens: Tensor, model: ModelConfig) -> dict[str, 
     dict
         ``embedding``; of each layer ``i.attention``, ``i.up`` (the feed-forward before its square) and ``i.down``;
         ``stream`` after the last layer; ``logits``. Each (B T, width of it).
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> config = TEXT.model(16)
+    >>> tokens = torch.zeros(2, 64, dtype=torch.long)
+    >>> sorted(activations(models.init(config, 0), tokens, config))
+    ['0.attention', '0.down', '0.up', 'embedding', 'logits', 'stream']
     """
     w, at = models.weights(theta, model), models.tables(model, device=theta.device)
     x = F.embedding(tokens.flatten(), w["embedding"])
@@ -74,22 +79,38 @@ def coordinate_check(
     """Sizes of the activations of several widths in the first steps, under both parametrizations.
 
     All see the same batches of ``spec``, at its learning rate, which belongs to its base width. The rate is constant
-    and gradients are not clipped: warm-up and clipping would hide what is looked for.
+    and gradients are not clipped: warm-up and clipping would hide a growth with the width.
 
     Returns
     -------
     pandas.DataFrame
         ``parametrization``, ``d_model``, ``seed``, ``step`` (updates made so far), ``activation`` (see `activations`)
         and ``size``: its mean absolute value over the first batch.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> spec = vary(TEXT.spec(32, 10_240), eval_tokens=1024)
+    >>> table = coordinate_check(spec, (16, 32), steps=2, seeds=(0,), corpus=corpus)
+    >>> list(table.columns), len(table)
+    (['parametrization', 'd_model', 'seed', 'step', 'activation', 'size'], 72)
     """
     if spec.model.family != "transformer":
         raise ValueError(f"family={spec.model.family!r}: width rules are claimed for family='transformer' only")
     corpus = corpora.load(spec.data) if corpus is None else corpus
+    first = vary(
+        spec,
+        tokens=steps * spec.train.batch_tokens,
+        schedule="constant",
+        warmup_tokens=0,
+        grad_clip=0.0,
+        eval_at=(),
+    )
     rows = []
     for parametrization in get_args(Parametrization):
         for d_model in widths:
             for seed in seeds:
-                wide = _plain(at_width(spec, d_model, parametrization), steps, seed)
+                wide = vary(at_width(first, d_model, parametrization), seed=seed)
                 loop = train.Loop(wide, corpus, CPU)
                 state, (x, _) = loop.start(), loop.batches[0]
                 for step in range(steps + 1):
@@ -104,6 +125,11 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
     """Slope of log size over log width for each parametrization, step and activation; sizes are averaged over seeds.
 
     Under muP each is near zero. An activation that starts at zero, such as the logits of a head of zeros, has none yet.
+
+    >>> rows = [("mup", d, 0, 1, "logits", size) for d, size in ((32, 0.5), (64, 1.0))]
+    >>> names = ["parametrization", "d_model", "seed", "step", "activation", "size"]
+    >>> slopes(pd.DataFrame(rows, columns=names))["slope"].round(3).item()  # grows as the width
+    1.0
     """
     keys = ["parametrization", "step", "activation"]
     mean = table.groupby([*keys, "d_model"], sort=False)["size"].mean().reset_index()
@@ -113,17 +139,3 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
         for key, g in mean.groupby(keys, sort=False)
     ]
     return pd.DataFrame(rows, columns=[*keys, "slope"])
-
-
-def _plain(spec: RunSpec, steps: int, seed: int) -> RunSpec:
-    """The first steps of a run, at a constant rate and without clipping."""
-    short = dataclasses.replace(
-        spec.train,
-        tokens=steps * spec.train.batch_tokens,
-        schedule="constant",
-        warmup_tokens=0,
-        grad_clip=0.0,
-        eval_at=(),
-        seed=seed,
-    )
-    return dataclasses.replace(spec, train=short)

@@ -1,15 +1,16 @@
-"""Where the jobs of a sweep run: here, in processes of this machine, or in any executor."""
+"""Where the jobs of a sweep run: in this process, in processes of this machine, or in any executor.
 
-import contextlib
+An engine is anything with ``submit(f, *args)`` that returns an object with ``result()``.
+"""
+
 import math
 import multiprocessing
 import os
 import queue
-import signal
 import threading
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from scalinglaws.config import RunSpec
@@ -19,89 +20,54 @@ if TYPE_CHECKING:
     from scalinglaws.runs import Run
 
 
-# Engines: anything with ``submit(f, *args)`` that returns something with ``result()``.
-
-
 class Processes:
-    """A pool of worker processes that a job may kill, and that end with their master, however that ends.
+    """A pool of worker processes (pebble's). A worker that dies costs its job alone, and all end with their master.
 
-    Use it as a context: leaving it stops the workers at once, whatever they do. A worker that dies costs its job alone.
-    Scripts that use it need the usual ``if __name__ == "__main__":``.
+    Use it as a context: leaving it stops the workers, in the middle of a job too. Scripts that use it need the usual
+    ``if __name__ == "__main__":``, since workers are spawned: a fork would copy torch's threads in an unknown state.
+
+    >>> with Processes(1) as pool:
+    ...     pool.submit(math.sqrt, 16).result()
+    4.0
     """
 
     def __init__(self, workers: int):
         if workers < 1:
             raise ValueError(f"workers={workers}: give a whole number, at least 1")
         self.workers = workers
-        self._threads = ThreadPoolExecutor(workers)  # each waits for one process
-        self._all, self._idle, self._closed = [], queue.SimpleQueue(), False
+        self._pool = self._new()
+
+    def _new(self):
+        from pebble import ProcessPool
+
+        return ProcessPool(self.workers, initializer=_set_up_worker, context=multiprocessing.get_context("spawn"))
 
     def submit(self, f, *args) -> Future:
         """Call ``f(*args)`` in one of the processes; both must be picklable, and so must the result."""
-        return self._threads.submit(self._call, f, args)
+        if not self._pool.active:  # pebble gives a pool up when a worker dies that has no job
+            self._stop()
+            self._pool = self._new()
+        return self._pool.schedule(f, args=args)
 
-    def _call(self, f, args):
-        try:
-            process, ours = self._idle.get_nowait()
-        except queue.Empty:
-            process, ours = self._start()
-        try:
-            ours.send((f, args))
-            done, value = ours.recv()
-        except (EOFError, OSError):
-            process.join()
-            raise RuntimeError(f"its process ended with code {process.exitcode} (below 0: killed)") from None
-        self._idle.put((process, ours))
-        if not done:
-            raise RuntimeError(value)
-        return value
-
-    def _start(self):
-        """A new process and our end of its pipe. Spawned: a fork would copy torch's threads in an unknown state."""
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        process.start()
-        theirs.close()
-        self._all.append(process)
-        if self._closed:
-            process.kill()
-        return process, ours
+    def _stop(self) -> None:
+        self._pool.stop()
+        self._pool.join()
 
     def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, *_):
-        self._closed = True
-        with contextlib.suppress(queue.Empty):
-            while True:  # those with nothing to do end by themselves, and put away what they hold of the system
-                process, ours = self._idle.get_nowait()
-                ours.close()
-                process.join(timeout=5)
-        for process in self._all:
-            process.kill()
-        self._threads.shutdown(cancel_futures=True)
+        self._stop()
 
 
-def _serve(pipe) -> None:
-    """A worker process: call what comes, send back what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the master decides
-    warnings.simplefilter("ignore")  # the master has loaded the same corpus and said what there is to say
+def _set_up_worker() -> None:
+    """What a worker process does before its first job."""
+    warnings.simplefilter("ignore")  # the master has loaded the same corpus and printed its warnings
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    while True:
-        try:
-            f, args = pipe.recv()
-        except EOFError:
-            return
-        try:
-            answer = (True, f(*args))
-        except Exception as error:  # noqa: BLE001 - whatever it was, the master records it
-            answer = (False, in_words(error))
-        pipe.send(answer)
 
 
 def _end_with_parent() -> None:
-    """End this process when its master is gone, in the middle of a job too: nobody would take its result."""
+    """End this process when its master is gone. Pebble's workers would finish their job first."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -109,12 +75,16 @@ def _end_with_parent() -> None:
 
 
 class Here:
-    """The engine without an engine: a job is done when it has been submitted."""
+    """The engine that runs each job in this process, when it is submitted.
+
+    >>> Here().submit(math.sqrt, 16).result()
+    4.0
+    """
 
     workers = 1
 
     def submit(self, f, *args) -> Future:
-        """Do the job; its outcome as a future."""
+        """Run the job; a future with its result."""
         import torch
 
         threads, future = torch.get_num_threads(), Future()
@@ -135,10 +105,10 @@ def train_job(specs: Sequence[RunSpec], runtime: "Runtime | None" = None, thread
     torch.set_num_threads(threads)
     try:
         return ensemble.train(specs, runtime=runtime or AUTO)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the row says it and the other jobs go on
+    except Exception as error:  # noqa: BLE001 - whatever it was, the row has it and the other jobs go on
         if len(specs) == 1:
             return [failed_run(specs[0], in_words(error))]
-    return [run for spec in specs for run in train_job([spec], runtime, threads)]  # the fault of one is not theirs
+    return [run for spec in specs for run in train_job([spec], runtime, threads)]  # only those that raise again fail
 
 
 def wait_for(number: int, future, done: queue.SimpleQueue) -> None:
@@ -150,7 +120,12 @@ def wait_for(number: int, future, done: queue.SimpleQueue) -> None:
 
 
 def failed_run(spec: RunSpec, message: str) -> "Run":
-    """The row of a run that came to nothing."""
+    """A run with status "failed", no loss and a message.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> failed_run(TEXT.spec(16, 51_200), "MemoryError: too large").status
+    'failed'
+    """
     from scalinglaws.files import now
     from scalinglaws.runs import Run
 
@@ -167,5 +142,10 @@ def failed_run(spec: RunSpec, message: str) -> "Run":
 
 
 def in_words(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """An error in one line; of a worker process that died with its exit code, which is below 0 if it was killed.
+
+    >>> in_words(ValueError("no such file"))
+    'ValueError: no such file'
+    """
+    code = getattr(error, "exitcode", None)
+    return " ".join(f"{type(error).__name__}: {error}{'' if code is None else f', exit code {code}'}".split())

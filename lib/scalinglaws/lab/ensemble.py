@@ -1,8 +1,9 @@
-"""Many runs of one shape as one program: weights stacked along a leading axis, products in batches.
+"""Many runs of one shape trained together: weights stacked along a leading axis, products in batches.
 
 Runs may differ in seed, learning rate, parametrization, initial scale, weight decay, amount of unique data, and, under
-"wsd", in length. Each result is what `train.train` gives for its spec, up to rounding: the models never touch. Tiny
-models gain most, since one step of theirs is mostly the cost of starting operations; all gain a single compilation.
+"wsd", in length. Each result is what `train.train` gives for its spec, up to rounding, since no model's weights enter
+another's loss. Tiny models gain most, because one step of theirs is mostly the cost of starting operations; all gain
+by compiling once.
 """
 
 import dataclasses
@@ -22,20 +23,26 @@ from scalinglaws.lab import model, mup
 from scalinglaws.lab import runtime as runtime_module
 from scalinglaws.lab import train as single
 from scalinglaws.lab.corpus import Corpus
+from scalinglaws.lab.grids import vary
 from scalinglaws.lab.runtime import AUTO, Runtime
 from scalinglaws.lab.train import Loop, State
 from scalinglaws.runs import Run
 
 TOGETHER_CPU = 8  # more spill the second-level cache: 32 are a fifth slower than 8 (measured; see LOG.md)
 TOGETHER_CUDA = 64  # assumed, not measured
-BATCH_TOKENS_CPU = 8192  # of all models; beyond that a step has work enough without company
+BATCH_TOKENS_CPU = 8192  # of all models; with more, one model alone keeps the core busy
 
 
 def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | None = None) -> list[list[RunSpec]]:
     """The specs in groups for `train`, the costliest group first.
 
     ``most`` models at a time; by default as many as pay off on the runtime's device. Runs with dropout stay alone,
-    since their masks come from one stream of random numbers, and so do LSTMs, since torch's layer knows one model.
+    since their masks come from one stream of random numbers, and so do LSTMs, since torch's layer takes one model.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> specs = [TEXT.spec(d, 51_200, seed=seed) for d in (16, 32) for seed in range(3)]
+    >>> [(group[0].model.d_model, len(group)) for group in groups(specs, runtime_module.CPU)]
+    [(32, 3), (16, 3)]
     """
     shapes: dict[tuple, list[list[RunSpec]]] = {}
     for trunk in by_trunk(specs):
@@ -49,7 +56,12 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
 
 
 def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
-    """How many models like this one to train together."""
+    """How many models like this one to train together.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> pays_off(TEXT.spec(16, 51_200), runtime_module.CPU)
+    8
+    """
     if _alone(spec):
         return 1
     if runtime.device == "cuda" or (runtime.device == "auto" and torch.cuda.is_available()):
@@ -58,12 +70,17 @@ def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
 
 
 def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
-    """How `train` would run a group, and why, in one line."""
+    """How `train` would run a group, and why, in one line.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> reason([TEXT.spec(16, 51_200, seed=seed) for seed in range(3)], runtime_module.CPU)[:31]
+    '3 together (up to 8 gain at 512'
+    """
     longest, k = max(specs, key=lambda spec: spec.train.tokens), len(by_trunk(specs))
     chosen = dataclasses.replace(runtime, together=k).resolve(longest)
     seconds, worth = chosen.eager_seconds(longest), runtime_module.compile_pays_from(longest)
     if _alone(longest):
-        why = "dropout draws from one stream" if longest.model.dropout else "torch's LSTM knows one model"
+        why = "dropout draws from one stream" if longest.model.dropout else "torch's LSTM layer takes one model"
     else:
         why = f"up to {pays_off(longest, runtime)} gain at {longest.train.batch_tokens} tokens a step"
     return (
@@ -97,11 +114,18 @@ def train(
     ------
     ValueError
         When the specs are not of one shape.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> specs = [vary(TEXT.spec(16, 10_240, seed=seed), eval_tokens=1024) for seed in range(2)]
+    >>> [run.status for run in train(specs, corpus, runtime_module.CPU)]
+    ['ok', 'ok']
     """
     trunks = by_trunk(specs)
     lengths = {tuple(spec.train.tokens for spec in trunk) for trunk in trunks}
     if len({_shape(trunk[-1]) for trunk in trunks}) != 1 or len(lengths) != 1:
-        raise ValueError("the specs are not of one shape and length: group them with ensemble.groups")
+        raise ValueError(f"{len(specs)} specs of different shapes or lengths: group them with ensemble.groups")
     if len(trunks) == 1:
         if len(trunks[0]) > 1:
             return single.train_branches(specs, corpus, runtime, progress=progress)
@@ -130,7 +154,7 @@ class Stacked:
     m: Tensor  # (K, P)
     v: Tensor  # (K, P)
     lanes: list[State]
-    trouble: list[str]  # what went wrong, or ''; a lane in trouble computes on, unheard
+    trouble: list[str]  # what went wrong, or ''; a lane in trouble is still computed, and its losses are not recorded
 
     @classmethod
     def of(cls, states: Sequence[State], trouble: Sequence[str]) -> "Stacked":
@@ -148,7 +172,7 @@ class Stacked:
 
     @property
     def step(self) -> int:
-        """Steps made, the same for all."""
+        """Steps made, equal in all lanes."""
         return self.lanes[0].step
 
 
@@ -191,7 +215,7 @@ class Stack:
                 began = time.perf_counter()
 
     def _look(self, state: Stacked, losses: list[list[float]], seconds: float, scored: bool) -> None:
-        """Note the losses of the last steps, find who is in trouble, score where asked."""
+        """Record the losses of the last steps, mark lanes that diverged, score where asked."""
         for k, (lane, loop) in enumerate(zip(state.lanes, self.loops, strict=True)):
             lane.seconds += seconds
             if state.trouble[k]:
@@ -210,12 +234,9 @@ def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tenso
 
     def losses_summed(theta, x, y):
         each = model.loss(theta.to(dtype), x, y, shape, at, train=True).view(k, -1).mean(-1)  # K
-        return each.sum(), each  # no model's loss depends on another's weights, so the sum has all gradients
+        return each.sum(), each  # no loss depends on another model's weights, so the sum has every model's gradient
 
-    if runtime.compile:
-        gradient = torch.func.grad_and_value(losses_summed, has_aux=True)
-    else:
-        gradient = _plain_gradient(losses_summed)
+    gradient = (torch.func.grad_and_value if runtime.compile else single.plain_gradient)(losses_summed, has_aux=True)
     update = single.make_update(config, *(_factors(specs, name, runtime.device) for name in ("lr", "decay")))
     if runtime.compile:  # in two parts: the norms of several gradients stop the compiler of torch 2.13
         gradient, update = single.compiled(gradient), single.compiled(update)
@@ -228,19 +249,8 @@ def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tenso
     return step
 
 
-def _plain_gradient(f: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, tuple[Tensor, Tensor]]]:
-    """``(theta, ...) -> (gradient, (value, more))`` of a function that returns a scalar and more."""
-
-    def gradient(theta, *rest):
-        leaf = theta.detach().requires_grad_()
-        value, more = f(leaf, *rest)
-        return torch.autograd.grad(value, leaf)[0], (value.detach(), more.detach())
-
-    return gradient
-
-
 def _tables(specs: Sequence[RunSpec], device: str, dtype: torch.dtype) -> model.Tables:
-    """The tables of K models; scales that differ become tensors, in float32 as numbers act."""
+    """The tables of K models; scales that differ between models become float32 tensors."""
     scales = {"attention_scale": mup.attention_scale, "output_scale": mup.output_scale}
     each = {name: [scale(spec.model) for spec in specs] for name, scale in scales.items()}
     many = {
@@ -258,7 +268,7 @@ def _factors(specs: Sequence[RunSpec], name, device: str) -> Tensor:
 
 
 def _whole(specs: Sequence[RunSpec]) -> DataConfig:
-    """The data of specs that differ in their unique tokens only: all of them, from which each cuts its own."""
+    """The data of specs that differ in their unique tokens only: the largest, from which `Batches` cuts each one's."""
     unique = [spec.data.unique_tokens if spec.data.unique_from == "start" else None for spec in specs]
     most = None if None in unique else max(n for n in unique if n is not None)
     return dataclasses.replace(specs[0].data, unique_tokens=most, unique_from="start")
@@ -271,11 +281,8 @@ def _alone(spec: RunSpec) -> bool:
 
 def _shape(spec: RunSpec) -> RunSpec:
     """The spec without what may differ between models that are trained together."""
-    shape = dataclasses.replace(
-        spec.model, parametrization="standard", base_d_model=32, base_d_head=None, init_scale=1.0
-    )
-    config = dataclasses.replace(spec.train, lr=1.0, seed=0, weight_decay=0.0)
     if _alone(spec):
         return spec
-    data = dataclasses.replace(spec.data, unique_tokens=None, unique_from="start")
-    return dataclasses.replace(spec, model=shape, train=config, data=data)
+    model_fields = {"parametrization": "standard", "base_d_model": 32, "base_d_head": None, "init_scale": 1.0}
+    data_fields = {"unique_tokens": None, "unique_from": "start"}
+    return vary(spec, lr=1.0, seed=0, weight_decay=0.0, **model_fields, **data_fields)

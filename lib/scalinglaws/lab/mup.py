@@ -1,6 +1,6 @@
 """Width rules: how initial size, learning rate and multipliers of each weight follow from the width.
 
-One table, `rules`, holds both parametrizations; the model and the optimizer read it and nothing else.
+`rules` holds both parametrizations, for the model and for the optimizer.
 
     r = d_model / base_d_model   standard                  muP (Adam)
     embeddings, positions        std 1 (tied: 0.02), lr 1  the same
@@ -9,10 +9,9 @@ One table, `rules`, holds both parametrizations; the model and the optimizer rea
     attention logits             x 1/sqrt(d_head)          x sqrt(base_d_head)/d_head
 
 The muP column is Tensor Programs V (Yang et al. 2022), table 8. The variance 1/fan_in is the lecture's sigma/r: it
-falls as 1/r when the width grows. A head that starts at zero makes the two columns one model at r = 1. The column is
-for Adam: SGD would need other rules, and nothing here claims them.
-
-The same rules are written in several ways; `FORMS` has those of the lecture and of the paper.
+falls as 1/r when the width grows. As the head starts at zero, the two columns are the same model at r = 1. The column
+is for Adam; SGD would need other rules, which are not here. `FORMS` has the forms in which the lecture and the paper
+write these rules.
 """
 
 import math
@@ -26,7 +25,11 @@ Kind = Literal["input", "hidden", "output"]
 
 @dataclass(frozen=True, kw_only=True)
 class Powers:
-    """How a kind of weight scales: the power of the width ratio r in each factor, 0 where the width is ignored."""
+    """How a kind of weight scales: the power of the width ratio r in each factor, 0 where it does not depend on r.
+
+    >>> FORMS["lecture"]["output"].effective, FORMS["table 3"]["output"].effective
+    ((-1.0, -1.0), (-1.0, -1.0))
+    """
 
     multiplier: float = 0.0  # of the weight, where the model uses it
     init_std: float = 0.0  # STANDARD DEVIATION; the tables give its square
@@ -58,13 +61,17 @@ FORMS: dict[str, dict[Kind, Powers]] = {
 
 
 def kind(name: str) -> Kind:
-    """Kind of a weight of the transformer, by its name in `rules`."""
+    """Kind of a weight of the transformer, by its name in `rules`.
+
+    >>> [kind(name) for name in ("embedding", "0.qkv", "head")]
+    ['input', 'hidden', 'output']
+    """
     return "input" if name in ("embedding", "position") else "output" if name == "head" else "hidden"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What one weight is given."""
+    """Shape, initial size and factors of one weight."""
 
     shape: tuple[int, ...]  # (inputs, outputs), or (entries, d_model) for tables
     init_std: float
@@ -73,14 +80,19 @@ class Rule:
 
 
 def rules(model: ModelConfig) -> dict[str, Rule]:
-    """Rule of every weight, by name, in the order in which they lie in memory."""
+    """Rule of every weight, by name, in the order in which they lie in memory.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> rule = rules(TEXT.model(64))["0.up"]
+    >>> rule.shape, rule.init_std, rule.lr  # lr as 1/r, r = 64/32
+    ((64, 256), 0.125, 0.5)
+    """
     d, mup = model.d_model, model.parametrization == "mup"
     r = model.width_ratio if mup else 1.0
 
     def table(entries: int) -> Rule:
-        gpt2 = (
-            model.tied or model.position == "learned"
-        )  # its 0.02 goes with a table that is also the head, or a sum of two
+        # GPT-2's 0.02 where the table is also the head, or is added to one of positions.
+        gpt2 = model.tied or model.position == "learned"
         return Rule(shape=(entries, d), init_std=0.02 if gpt2 else 1.0, lr=1.0, decay=0.0)
 
     def hidden(fan_in: int, fan_out: int) -> Rule:
@@ -104,11 +116,21 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
 
 
 def attention_scale(model: ModelConfig) -> float:
-    """Factor on the attention logits."""
+    """Factor on the attention logits.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> attention_scale(TEXT.model(64))
+    0.25
+    """
     base = model.base_d_head if model.parametrization == "mup" else None
     return math.sqrt(base or model.d_head) / model.d_head
 
 
 def output_scale(model: ModelConfig) -> float:
-    """Factor on the logits."""
+    """Factor on the logits.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> output_scale(TEXT.model(64))  # 1/r, r = 64/32
+    0.5
+    """
     return 1 / model.width_ratio if model.parametrization == "mup" else 1.0

@@ -23,15 +23,26 @@ from scalinglaws.config import RunSpec
 from scalinglaws.files import PACKAGE, now
 from scalinglaws.lab.corpus import Corpus
 
-# What one core takes without compilation: to start a layer's operations, to go through a token's activations, to
-# multiply. Measured on widths 32 to 128, one to eight models together, to a fifth; see LOG.md.
+# What one core takes without compilation: to start a layer's operations, per token of activations, and FLOPs/s of
+# products. Measured on widths 32 to 128, one to eight models together, accurate to 20%; see LOG.md.
 STEP_SECONDS, TOKEN_SECONDS, EAGER_FLOPS = 2e-3, 2.5e-6, 6e10
 KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """How a run is executed. It changes speed and the last digits, not what the run is."""
+    """How a run is executed: it changes speed and the last digits of the result.
+
+    Raises
+    ------
+    ValueError
+        When a value is none of those allowed.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> spec = TEXT.spec(32, 1e6)
+    >>> AUTO.resolve(spec).device in ("cpu", "cuda"), CPU.resolve(spec).compile, f"{CPU.eager_seconds(spec):.0f} s"
+    (True, False, '8 s')
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # "auto": bf16 on CUDA, fp32 on a CPU
@@ -73,19 +84,26 @@ class Runtime:
         return how if self.together == 1 else f"{how}, {self.together} together"
 
 
-AUTO = Runtime()  # whatever suits the machine and the run
-CPU = Runtime(
-    device="cpu", precision="fp32", compile=False
-)  # the same bits on every day, the default of the book's live runs
+AUTO = Runtime()  # chosen for the machine and the run
+CPU = Runtime(device="cpu", precision="fp32", compile=False)  # the same bits each time on one machine; the book's own
 
 
 def compile_pays_from(spec: RunSpec) -> float:
-    """Seconds of eager training from which compilation is worth its own time, some 10 s a layer."""
+    """Seconds of eager training from which compilation, some 10 s a layer, makes a run shorter.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> compile_pays_from(TEXT.spec(32, 1e6))
+    120.0
+    """
     return 60.0 * (1 + spec.model.n_layer)
 
 
 def ranks() -> tuple[int, int]:
-    """Number of this process, from 0, and how many train one model together; (0, 1) outside of `process_group`."""
+    """Number of this process, from 0, and how many train one model together; (0, 1) outside of `process_group`.
+
+    >>> ranks()
+    (0, 1)
+    """
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
@@ -97,6 +115,10 @@ def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
 
     Each then takes its share of the sequences of every batch, and their gradients are averaged. Batches, updates,
     evaluations and results are those of one process, up to rounding. ``device`` is that of `Runtime`.
+
+    >>> with process_group() as (rank, n_ranks):
+    ...     print(rank, n_ranks)
+    0 1
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield ranks()
@@ -112,7 +134,7 @@ def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
 
 
 def has_compiler(device: str = "cpu") -> bool:
-    """Whether torch.compile finds what it needs: a C++ compiler, and for CUDA Triton and a device that it knows."""
+    """Whether torch.compile has what it needs: a C++ compiler, and for CUDA also Triton and compute capability 7."""
     if device == "cuda" and not (importlib.util.find_spec("triton") and torch.cuda.get_device_capability() >= (7, 0)):
         return False
     return shutil.which(os.environ.get("CXX", "g++")) is not None or shutil.which("clang++") is not None
@@ -134,7 +156,11 @@ def keep_memory() -> bool:
 
 
 def compute_dtype(runtime: Runtime) -> torch.dtype:
-    """What activations and products are computed in; weights are kept in float32."""
+    """Type in which activations and products are computed; weights are kept in float32.
+
+    >>> compute_dtype(CPU)
+    torch.float32
+    """
     return torch.bfloat16 if runtime.precision == "bf16" else torch.float32
 
 

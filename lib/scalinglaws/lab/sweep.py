@@ -1,12 +1,9 @@
-"""Many specs -> many runs: designs of experiments, and the loop that trains what is missing.
+"""Sweeps: load the specs of one, plan its cost, and train the runs that a store does not hold yet.
 
-A design is a function from a recipe and some numbers to a list of specs. `run` trains those that a store does not hold
-yet, on this process, on several, or on any cluster that has ``.submit``; it may be killed and called again at any time,
-and called twice at once.
+`run` may be killed and called again at any time, and several calls may work on one store at once.
 """
 
 import contextlib
-import errno
 import itertools
 import math
 import queue
@@ -15,7 +12,6 @@ import statistics
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -25,6 +21,7 @@ from scalinglaws import counting
 from scalinglaws.config import RunSpec, by_trunk
 from scalinglaws.files import CHECKOUT
 from scalinglaws.lab.engines import Here, Processes, failed_run, in_words, train_job, wait_for
+from scalinglaws.lab.locks import RunLocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +29,9 @@ if TYPE_CHECKING:
     from scalinglaws.lab.runtime import Runtime
     from scalinglaws.runs import Run, RunStore
 
-SWEEPS = CHECKOUT / "sweeps"  # of the checkout
-FLOPS_PER_SECOND = 5e10  # of one core on small models, eager: what a plan reckons with before anything is measured
+SWEEPS = CHECKOUT / "sweeps"
+FLOPS_PER_SECOND = 5e10  # of one core on small models, eager: what `plan` assumes where no run is stored
 AT_ONCE = 64  # jobs that an executor is given at a time when it does not say how many workers it has
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # what file systems without locks answer
 POLL_SECONDS = 1.0  # between looks at the runs that another process is training
 
 
@@ -48,6 +44,10 @@ def load(name: str) -> list[RunSpec]:
     ------
     ValueError
         When there is no such file, or it has no ``specs``, or they are no specs.
+
+    >>> specs = load("synthetic")
+    >>> len(specs), specs[0].model.d_model
+    (126, 128)
     """
     path = Path(name) if name.endswith(".py") else SWEEPS / f"{name}.py"
     if not path.is_file():
@@ -60,11 +60,14 @@ def load(name: str) -> list[RunSpec]:
     return list(dict.fromkeys(specs))
 
 
-# What it will cost.
-
-
 def work(specs: Iterable[RunSpec]) -> dict[RunSpec, float]:
-    """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk."""
+    """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> from scalinglaws.lab.grids import grid
+    >>> [f"{flops:.2g}" for flops in work(grid(TEXT, (16,), (102_400, 204_800))).values()]
+    ['4.4e+09', '5.3e+09']
+    """
     out = {}
     for trunk in by_trunk(specs):
         there = 0.0  # tokens that the trunk has seen when this run leaves it
@@ -75,7 +78,7 @@ def work(specs: Iterable[RunSpec]) -> dict[RunSpec, float]:
 
 
 def plan(specs: Iterable[RunSpec], store: "RunStore | str | Path") -> "pd.DataFrame":
-    """What a sweep comes to: a row for each N and D.
+    """Cost of a sweep: a row for each N and D.
 
     Returns
     -------
@@ -83,6 +86,11 @@ def plan(specs: Iterable[RunSpec], store: "RunStore | str | Path") -> "pd.DataFr
         ``n_layer``, ``d_model``, ``n_params_nonemb``, ``tokens`` and ``flops`` of one run, ``runs``, how many are
         ``missing`` from the store, and the ``seconds`` those take one worker. The rate is that of the stored runs
         of the nearest size; where there are none, `FLOPS_PER_SECOND`.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> specs = [TEXT.spec(16, 102_400, seed=seed) for seed in range(3)]
+    >>> plan(specs, "runs/none")[["d_model", "tokens", "runs", "missing"]].to_dict("records")
+    [{'d_model': 16, 'tokens': 102400, 'runs': 3, 'missing': 3}]
     """
     import pandas as pd
 
@@ -123,6 +131,11 @@ def part(specs: Iterable[RunSpec], index: int, of: int) -> list[RunSpec]:
     """Share ``index`` (from 0) of ``of`` nearly equal shares, for workers that share nothing; trunks stay whole.
 
     The shares are the same on every machine, and none is empty where there are as many trunks.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> specs = [TEXT.spec(16, 102_400, seed=seed) for seed in range(5)]
+    >>> [len(part(specs, index, 2)) for index in range(2)]
+    [3, 2]
     """
     from scalinglaws.lab import ensemble
 
@@ -136,9 +149,6 @@ def part(specs: Iterable[RunSpec], index: int, of: int) -> list[RunSpec]:
     for group in ensemble.groups(specs, most=most):  # the costliest first
         min(shares, key=lambda share: sum(cost[s] for s in share)).extend(group)
     return shares[index]
-
-
-# The loop.
 
 
 def run(
@@ -188,7 +198,7 @@ def run(
     todo = _unfinished(store, specs)
     if not todo:
         return runs.table(store.read(spec) for spec in specs)  # of a store that may be read-only
-    probe = store.folder / ".writable"  # what cannot be stored is better known before training than after
+    probe = store.folder / ".writable"  # raises before training where nothing can be stored
     files.atomically(probe, Path.touch)
     probe.unlink(missing_ok=True)
     if isinstance(engine, Here | Processes):
@@ -196,10 +206,10 @@ def run(
     at_once = at_once or getattr(engine, "workers", AT_ONCE)
     cost = work(todo)
     with (
-        _Claims(store.folder) as claims,
+        RunLocks(store.folder) as locks,
         tqdm(total=sum(cost.values()), unit="FLOP", unit_scale=True, smoothing=0, disable=not progress) as bar,
     ):
-        loop = _Loop(store, engine, claims, at_once, (runtime, threads))
+        loop = _Loop(store, engine, locks, at_once, (runtime, threads))
         try:
             for spec in loop.finish(todo):
                 bar.set_postfix_str(f"{len(specs) - loop.left} of {len(specs)} runs", refresh=False)
@@ -211,10 +221,10 @@ def run(
 
 
 class _Loop:
-    """Hands jobs to an engine and stores what comes back."""
+    """Submits jobs to an engine and stores their runs."""
 
-    def __init__(self, store, engine, claims, at_once: int, options: tuple):
-        self.store, self.engine, self.claims, self.at_once, self.options = store, engine, claims, at_once, options
+    def __init__(self, store, engine, locks, at_once: int, options: tuple):
+        self.store, self.engine, self.locks, self.at_once, self.options = store, engine, locks, at_once, options
         self.under_way: dict[int, tuple[list[RunSpec], list[RunSpec], Any]] = {}
         self.done: queue.SimpleQueue = queue.SimpleQueue()
         self.numbers = itertools.count()
@@ -241,13 +251,13 @@ class _Loop:
     def _pass(self, jobs: list[list[RunSpec]]):
         """One look at each job; those that another process has taken are passed over."""
         for job in jobs:
-            if not self.claims.take(job):
+            if not self.locks.take(job):
                 continue
             _unpack_all(self.store)
             todo = _unfinished(self.store, job)
             yield from (spec for spec in job if spec not in todo)
             if not todo:
-                self.claims.free(job)
+                self.locks.free(job)
                 continue
             self._submit(job, todo)
             while len(self.under_way) >= self.at_once:
@@ -256,7 +266,7 @@ class _Loop:
             yield from self._collect()
 
     def _submit(self, job: list[RunSpec], todo: list[RunSpec]) -> None:
-        """Start a job, and a thread that waits for it: all that every engine can do is to wait."""
+        """Start a job, and a thread that waits for it: ``result()`` is all that every engine has."""
         number, future = next(self.numbers), self.engine.submit(train_job, todo, *self.options)
         self.under_way[number] = job, todo, future
         threading.Thread(target=wait_for, args=(number, future, self.done), daemon=True).start()
@@ -268,7 +278,7 @@ class _Loop:
         if isinstance(error, CancelledError) or (error is not None and not isinstance(error, Exception)):
             raise ConnectionError(f"the engine gave up a job ({in_words(error)}): are its workers there?")
         _write_all(self.store, [failed_run(spec, in_words(error)) for spec in todo] if error else result)
-        self.claims.free(job)
+        self.locks.free(job)
         return todo
 
 
@@ -290,7 +300,7 @@ def _write_all(store: "RunStore", finished: "Sequence[Run]") -> None:
 
 
 def _unpack_all(store: "RunStore") -> None:
-    """Move the runs of finished jobs to their places; several processes may be at it."""
+    """Move the runs of finished jobs to their places; several processes may do so at once."""
     for folder in store.folder.glob(".job-*"):
         with contextlib.suppress(FileNotFoundError):
             curves_first = sorted(folder.iterdir(), key=lambda path: path.suffix != ".npz")
@@ -307,7 +317,7 @@ def _store(store: "RunStore | str | Path") -> "RunStore":
 
 
 def _unfinished(store: "RunStore", specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """The specs without a run, or with one that failed: that was the machine's fault more often than the spec's."""
+    """The specs without a run, or with one that failed, which the machine causes more often than the spec."""
     missing = set(store.missing(specs))
     return [spec for spec in specs if spec in missing or store.read(spec).status == "failed"]
 
@@ -320,52 +330,3 @@ def _check_this_machine(specs: Sequence[RunSpec], runtime: "Runtime | None") -> 
     (runtime or AUTO).resolve(specs[0])
     for data in dict.fromkeys(spec.data for spec in specs):
         corpus.load(data)
-
-
-class _Claims:
-    """Which runs this process is training: one locked byte per run, of one file in the store.
-
-    The kernel frees the locks of a process that ends, however it ends; nothing is left to clean up. Without
-    ``fcntl`` (Windows), or where the file system has no locks, every claim is granted, and two processes at once train
-    some runs twice.
-    """
-
-    def __init__(self, folder: Path):
-        try:
-            import fcntl
-        except ImportError:
-            fcntl = None
-        self.fcntl: Any = fcntl
-        self.file = (folder / ".lock").open("ab")
-
-    def take(self, specs: Sequence[RunSpec]) -> bool:
-        """Claim all of the runs, or none when another process has one of them."""
-        if self.fcntl:
-            for i, spec in enumerate(specs):
-                try:
-                    self.fcntl.lockf(self.file, self.fcntl.LOCK_EX | self.fcntl.LOCK_NB, 1, int(spec.hash, 16))
-                except (BlockingIOError, PermissionError):
-                    self.free(specs[:i])
-                    return False
-                except OSError as error:
-                    if error.errno not in NO_LOCKS:
-                        raise
-                    warnings.warn(
-                        f"{self.file.name}: no locks on this file system ({error.strerror}); give each process a share "
-                        "of its own, or they train some runs twice",
-                        stacklevel=2,
-                    )
-                    self.fcntl = None
-                    break
-        return True
-
-    def free(self, specs: Sequence[RunSpec]) -> None:
-        """Give the claims back."""
-        for spec in specs if self.fcntl else ():
-            self.fcntl.lockf(self.file, self.fcntl.LOCK_UN, 1, int(spec.hash, 16))
-
-    def __enter__(self) -> "_Claims":
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()

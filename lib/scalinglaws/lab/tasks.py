@@ -1,8 +1,8 @@
-"""Downstream tasks: what a trained model can do, scored on prompts from the held-out text.
+"""Downstream tasks: scores of a trained model on prompts from the held-out text.
 
-Every task has a smooth score, the loss of the answer in nats per token, and ragged ones: how often the most probable
-token is right, and how often k of them in a row are ("exact_k"). With a per-token chance p of being right the last is
-about p^k: that alone makes a smooth gain look sudden (Schaeffer et al. 2023). All scores are teacher-forced: each
+Every task has a continuous score, the loss of the answer in nats per token, and discrete ones: how often the most
+probable token is right, and how often k of them in a row are ("exact_k"). With a chance p that a token is right the
+last is about p^k, which makes a steady gain look sudden (Schaeffer et al. 2023). All scores are teacher-forced: each
 token of an answer is predicted from the true ones before it.
 
 Text (any vocabulary; prompts of `WINDOW` tokens, the same ones for every model):
@@ -10,7 +10,7 @@ Text (any vocabulary; prompts of `WINDOW` tokens, the same ones for every model)
     copy      a line that is repeated at once: its second half, once the first half is given again
     name      an identifier that occurred in the window before, such as a parameter that is now used
 The synthetic source: the next symbols, against the actual ones and against the best possible predictions, whose
-success `best_exact` computes from the source itself.
+scores `best_exact` computes.
 """
 
 import re
@@ -80,7 +80,15 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
         Weights (P,), on any device.
     corpus
         Prompts come from its validation text. Tasks that it does not have, or that do not fit into the model's
-        ``seq_len``, are left out: a missing score is no zero.
+        ``seq_len``, are left out.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> from scalinglaws.lab import corpus
+    >>> ids = np.arange(1000, dtype=np.uint8) % 128
+    >>> no_text = corpus.Corpus(name="counting", vocab_size=128, train=ids, val=ids, fingerprint="none")
+    >>> spec = TEXT.spec(16, 10_240)
+    >>> score(models.init(spec.model, 0), spec, no_text)  # no text, no task
+    {}
     """
     scores = {}
     if corpus.bytes_per_token is not None and spec.model.seq_len >= WINDOW:
@@ -96,6 +104,10 @@ def best_exact(source: MarkovSource, k: int) -> float:
     """Chance that the k most probable next symbols all come, each predicted from the true symbols before it.
 
     This is the highest "markov_exact_k" that any model can expect; k = 1 is the highest accuracy.
+
+    >>> source = MarkovSource(vocab_size=8)
+    >>> round(best_exact(source, 1), 3), round(best_exact(source, 4), 3)
+    (0.493, 0.057)
     """
     v = source.vocab_size
     best = source.transition.argmax(-1)  # (V, V)
@@ -173,7 +185,7 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
 
 @dataclass(frozen=True)
 class _Cached:
-    """A corpus as the key of a cache: by its content."""
+    """A corpus as the key of a cache, equal where name, vocabulary and fingerprint are."""
 
     corpus: Corpus = field(compare=False)
     content: tuple = ()
@@ -209,7 +221,7 @@ def text_prompts(key: _Cached) -> dict[str, Prompts]:
 
 
 class _Text:
-    """Validation text with the way from characters to tokens."""
+    """Validation text, its string, and the index of the token that holds each character."""
 
     def __init__(self, corpus: Corpus):
         self.tokens = np.asarray(corpus.val[:TEXT_TOKENS], np.int64)
@@ -229,7 +241,7 @@ def _even(n: int, wanted: int) -> np.ndarray:
 
 
 def _brackets(text: _Text) -> Prompts | None:
-    """As many items of each kind of bracket; a subword counts as the bracket with which it begins."""
+    """Equally many items of each kind of bracket; a subword counts as the bracket with which it begins."""
     first = np.array([piece.lstrip()[:1] for piece in text.pieces])
     kinds = tuple(np.flatnonzero(first == bracket) for bracket in ")]}")
     opened, closed = np.array(list(_pairs(text.string)), np.int64).reshape(-1, 2).T
@@ -249,8 +261,7 @@ def _brackets(text: _Text) -> Prompts | None:
 def _pairs(string: str) -> Iterator[tuple[int, int]]:
     """Places of each bracket and of the one that closes it, where another pair was closed in between.
 
-    So the latest bracket is never the one that counts. Brackets that do not match, as in some literals and comments,
-    start the count again.
+    So the latest bracket is never the answer. Brackets that do not match, as in some literals, empty the stack.
     """
     opening = {")": "(", "]": "[", "}": "{"}
     stack: list[tuple[str, int]] = []

@@ -1,8 +1,7 @@
-"""One spec -> one run: the plain loop.
+"""Training of one spec: batches, the optimizer's step, the learning rate, validation, checkpoints.
 
-`train` is the whole story: batches in an order fixed by the seed, a step, a learning rate that is a function of the
-tokens seen, a validation loss at the end. The same spec on the same machine gives the same bits, also after a kill:
-a checkpoint holds all the state there is.
+The order of the batches is fixed by the seed, and the learning rate is a function of the tokens seen. The same spec on
+the same machine gives the same bits, also when training is killed and goes on from a checkpoint.
 """
 
 import copy
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -41,6 +40,11 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     Warm-up is linear over ``warmup_tokens``. Then "constant" stays; "wsd" stays and falls linearly over the last
     ``cooldown_frac`` of the run (Hu et al. 2024), also where that begins before the warm-up ends; "cosine" falls over
     the whole rest of the run.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> config = TEXT.spec(16, 102_400).train  # WSD: the warm-up is a tenth of the run, the cooldown a fifth
+    >>> [round(learning_rate(config, step), 5) for step in (0, 100, 199)]
+    [0.0005, 0.01, 0.00025]
     """
     before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
     warm = config.lr * after / config.warmup_tokens if after < config.warmup_tokens else config.lr
@@ -61,6 +65,13 @@ class Batches:
     The text is cut into sequences of ``seq_len`` + 1 tokens that overlap in one token, so that each token is a target
     once per epoch; each epoch is a new shuffle. Batch ``i`` can be asked for at any time, which is what makes resuming
     exact. Unique tokens from everywhere are some of the whole corpus' sequences, the same ones for every seed.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> x, y = Batches(corpus, TEXT.spec(16, 10_240), "cpu")[0]
+    >>> x.shape, x[0, :4].tolist(), y[0, :4].tolist()
+    (torch.Size([8, 64]), [64, 65, 66, 67], [65, 66, 67, 68])
     """
 
     def __init__(self, corpus: Corpus, spec: RunSpec, device: str):
@@ -115,7 +126,12 @@ def _drawn(n: int, wanted: int) -> np.ndarray:
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor."""
+    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor.
+
+    >>> x, y = cut(np.arange(10), np.array([0, 4]), seq_len=3)
+    >>> x.tolist(), y.tolist()
+    ([[0, 1, 2], [4, 5, 6]], [[1, 2, 3], [5, 6, 7]])
+    """
     index = starts[:, None] + np.arange(seq_len + 1)
     if isinstance(text, Tensor):
         block = text[torch.as_tensor(index, device=text.device)].long()
@@ -126,7 +142,7 @@ def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(kw_only=True)
 class State:
-    """All that changes during training."""
+    """Everything that changes during training, and that a checkpoint therefore holds."""
 
     theta: Tensor  # (P,), float32
     m: Tensor  # (P,), first moment or momentum
@@ -139,12 +155,6 @@ class State:
     def copy(self) -> "State":
         """An independent copy."""
         return copy.deepcopy(self)
-
-
-def start(spec: RunSpec, device: str) -> State:
-    """State before the first step."""
-    theta = model.init(spec.model, spec.train.seed).to(device)
-    return State(theta=theta, m=torch.zeros_like(theta), v=torch.zeros_like(theta))
 
 
 def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
@@ -171,8 +181,8 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
 def compiled(f: Callable) -> Callable:
     """``f``, compiled for the shapes of its first call.
 
-    torch files what it compiled under the code object, and the ninth shape of one would run eagerly, in silence. So
-    this has a code object of its own, and what cannot be compiled raises.
+    torch stores what it compiled by code object, and runs the ninth shape of one eagerly without saying so. So each
+    call gets a code object of its own, and what cannot be compiled raises.
     """
 
     def own(*args):
@@ -219,24 +229,40 @@ def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callab
 
 
 def clip_factor(g: Tensor, config: TrainConfig) -> Tensor:
-    """What brings gradients (K..., P) down to the largest norm that is allowed: (K..., 1), at most 1."""
+    """Factor (K..., 1), at most 1, that brings gradients (K..., P) down to the norm ``grad_clip``.
+
+    >>> clip_factor(torch.tensor([3.0, 4.0]), TrainConfig(tokens=64, batch_tokens=64, lr=1e-2, grad_clip=1.0))
+    tensor([0.2000])
+    """
     return (config.grad_clip / (g.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1.0)
 
 
 def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
-    """Factor on the learning rate of each weight, or its weight decay: (P,)."""
+    """Factor on the learning rate of each weight, or its weight decay: (P,).
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> spread(TEXT.spec(64, 10_240), "lr").unique()  # hidden matrices under muP: 32/64
+    tensor([0.5000, 1.0000])
+    """
     scale = spec.train.weight_decay if name == "decay" else 1.0
     each = rules(spec.model).values()
     return torch.cat([torch.full((math.prod(rule.shape),), scale * getattr(rule, name)) for rule in each])
 
 
-def plain_gradient(f: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
-    """``(theta, ...) -> (gradient, value)`` of a scalar function."""
+def plain_gradient(f: Callable, *, has_aux: bool = False) -> Callable[..., tuple[Tensor, Any]]:
+    """`torch.func.grad_and_value` without torch.func: ``(theta, ...) -> (gradient, value)`` of a scalar function.
+
+    With ``has_aux`` the function returns a scalar and more, and the value is that pair.
+
+    >>> plain_gradient(lambda theta: theta.square().sum())(torch.tensor([1.0, 2.0]))
+    (tensor([2., 4.]), tensor(5.))
+    """
 
     def gradient(theta, *rest):
         leaf = theta.detach().requires_grad_()
-        value = f(leaf, *rest)
-        return torch.autograd.grad(value, leaf)[0], value.detach()
+        value, *more = f(leaf, *rest) if has_aux else (f(leaf, *rest),)
+        g = torch.autograd.grad(value, leaf)[0]
+        return g, tuple(z.detach() for z in (value, *more)) if has_aux else value.detach()
 
     return gradient
 
@@ -246,6 +272,12 @@ def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
     """Loss (sequences, seq_len) in nats of each token of the fixed validation sample, in float32.
 
     The sample is ``eval_tokens`` long and spread evenly over the validation text.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> spec = TEXT.spec(16, 10_240)
+    >>> ids = np.arange(140_000, dtype=np.uint8) % 128
+    >>> evaluate(model.init(spec.model, 0), spec, ids).mean()  # log 128: the head starts at zero
+    tensor(4.8520)
     """
     seq_len, starts = spec.model.seq_len, _eval_starts(spec, text)
     out, at = [], model.tables(spec.model, device=theta.device)
@@ -270,7 +302,24 @@ def _eval_starts(spec: RunSpec, text: np.ndarray) -> np.ndarray:
 
 
 class Loop:
-    """The trainer of one spec: built once, then run to any step."""
+    """The trainer of one spec: run to any step, score, finish.
+
+    Raises
+    ------
+    ValueError
+        When corpus, runtime and spec do not fit each other.
+
+    >>> from scalinglaws.lab.runtime import CPU
+    >>> from scalinglaws.lab.grids import vary
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
+    >>> loop = Loop(spec, corpus, CPU)
+    >>> state = loop.start()
+    >>> loop.run(state, 10, spec.train), state.step, len(state.losses)
+    ('', 10, 10)
+    """
 
     def __init__(self, spec: RunSpec, corpus: Corpus, runtime: Runtime):
         if corpus.vocab_size > spec.model.vocab_size:
@@ -278,7 +327,7 @@ class Loop:
                 f"vocab_size={spec.model.vocab_size} but {corpus.name} has {corpus.vocab_size} symbols: "
                 f"set vocab_size={corpus.vocab_size}"
             )
-        _eval_starts(spec, corpus.val)  # a sample that is too large is better known now than at the end
+        _eval_starts(spec, corpus.val)  # raises here, before training, where the sample is too large
         self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
         keep_memory()
         if self.runtime.compile and ranks()[1] > 1:
@@ -288,7 +337,8 @@ class Loop:
 
     def start(self) -> State:
         """State before the first step."""
-        return start(self.spec, self.runtime.device)
+        theta = model.init(self.spec.model, self.spec.train.seed).to(self.runtime.device)
+        return State(theta=theta, m=torch.zeros_like(theta), v=torch.zeros_like(theta))
 
     def run(self, state: State, until: int, config: TrainConfig, *, save=None, bar=None) -> str:
         """Advance ``state`` to step ``until`` under the schedule of ``config``; returns what went wrong, or ''."""
@@ -391,6 +441,15 @@ def train(
     Run
         With ``curve``: ``tokens`` and ``train_loss`` (means over up to 256 equal stretches), ``eval_tokens``,
         ``eval_loss`` and ``eval_se``. A run whose loss explodes comes back with status "diverged".
+
+    >>> from scalinglaws.lab.grids import vary
+    >>> from scalinglaws.lab.runtime import CPU
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> run = train(vary(TEXT.spec(16, 10_240), eval_tokens=1024), corpus, CPU)
+    >>> run.status, bool(run.loss < run.curve["train_loss"][0])
+    ('ok', True)
     """
     loop = Loop(spec, corpora.load(spec.data) if corpus is None else corpus, runtime)
     path = Path(checkpoint) if checkpoint else None
@@ -398,7 +457,7 @@ def train(
     saver = _Saver(path, spec, checkpoint_seconds) if path and ranks()[0] == 0 else None
     with tqdm(total=spec.train.tokens, unit="tok", unit_scale=True, disable=not progress, leave=False) as bar:
         trouble = loop.run(state, spec.train.steps, spec.train, save=saver, bar=bar)
-    if saver and not trouble:  # the next call would go on from a model that is lost
+    if saver and not trouble:  # not a diverged state, from which the next call would go on
         saver(state)
     return loop.finish(state, spec, trouble)
 
@@ -419,6 +478,15 @@ def train_branches(
     ------
     ValueError
         When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
+
+    >>> from scalinglaws.lab.grids import grid, vary
+    >>> from scalinglaws.lab.runtime import CPU
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
+    >>> specs = [vary(spec, eval_tokens=1024) for spec in grid(TEXT, (16,), (10_240, 20_480))]
+    >>> [run.spec.train.tokens for run in train_branches(specs, corpus, CPU)]
+    [10240, 20480]
     """
     specs = list(specs)
     longest = max(specs, key=lambda s: s.train.tokens)
@@ -440,7 +508,12 @@ def train_branches(
 
 
 def cooldown_start(config: TrainConfig) -> int:
-    """The first step of a WSD run whose learning rate depends on the run's length."""
+    """The first step of a WSD run whose learning rate depends on the run's length.
+
+    >>> from scalinglaws.recipe import TEXT
+    >>> cooldown_start(TEXT.spec(16, 102_400).train)  # of 200 steps
+    161
+    """
     endless = dataclasses.replace(config, cooldown_frac=0.0)
     rates = ((learning_rate(config, step), learning_rate(endless, step)) for step in range(config.steps))
     return next((step for step, (rate, before) in enumerate(rates) if rate < before), config.steps)
@@ -479,13 +552,13 @@ def load_state(path: Path, spec: RunSpec, device: str) -> State:
 
 
 class _Saver:
-    """Saves the state; where that fails the run is worth more than its checkpoint, so it goes on."""
+    """Saves the state every so many seconds; where that fails it warns once, and training goes on."""
 
     def __init__(self, path: Path, spec: RunSpec, seconds: float):
         self.path, self.spec, self.seconds, self.last, self.failed = path, spec, seconds, time.monotonic(), False
 
     def due(self) -> bool:
-        """Whether its time has come."""
+        """Whether so many seconds have passed since the last time."""
         return time.monotonic() - self.last >= self.seconds
 
     def __call__(self, state: State) -> None:
@@ -499,7 +572,7 @@ class _Saver:
 
 
 def diverged(losses: list[float], spec: RunSpec) -> str:
-    """What is wrong with the latest losses, or ''. A model that is worse than a uniform guess by 1 nat is lost."""
+    """What is wrong with the latest losses, or ''. More than 1 nat above a uniform guess counts as diverged."""
     recent, uniform = losses[-CHECK_EVERY:], math.log(spec.model.vocab_size)
     if not all(map(math.isfinite, recent)):
         return f"training loss not finite by step {len(losses)}"

@@ -1,4 +1,4 @@
-"""Text to tokens: bytes that every reader already has, a synthetic source of known entropy, your own files.
+"""Corpora: Python sources that are installed with the book, a synthetic source of known entropy, your own files.
 
 `load` turns a `config.DataConfig` into a `Corpus`: two memory-mapped arrays of token ids and a fingerprint of what is
 in them. Arrays are kept in a cache folder (``$SCALINGLAWS_CACHE``, else the user's), under a name that holds the
@@ -8,7 +8,7 @@ pystack
     The Python sources of the packages that the book itself is built with, at the versions that requirements.txt and
     constraints.txt pin: nothing to download. ``data/pystack.json`` lists what to expect.
 markov
-    An order-2 Markov source whose entropy rate is computed exactly: the floor that a fitted law should find.
+    An order-2 Markov source whose entropy rate is computed exactly.
 files
     UTF-8 text of your own.
 """

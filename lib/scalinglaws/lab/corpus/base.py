@@ -12,12 +12,18 @@ from scalinglaws.lab.corpus.codecs import Bytes, Codec, Subwords, Symbols
 
 
 class CorpusMismatch(UserWarning):
-    """The corpus at hand is not the one that was expected: losses on it are not comparable with stored ones."""
+    """The corpus differs from the one that was expected, so losses on it do not compare with stored ones."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """Token ids to train and to validate on."""
+    """Token ids to train and to validate on.
+
+    >>> ids = np.arange(1000, dtype=np.uint8) % 8
+    >>> corpus = Corpus(name="counting", vocab_size=8, train=ids, val=ids[:100], fingerprint="none")
+    >>> corpus.encode("1 2 3"), corpus.decode([4, 5])
+    (array([1, 2, 3], dtype=uint8), '4 5')
+    """
 
     name: str
     vocab_size: int

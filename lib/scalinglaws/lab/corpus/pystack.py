@@ -1,4 +1,4 @@
-"""The Python sources of the packages that the book is built with: text that every reader already has."""
+"""The Python sources of the packages that the book is built with, as text that needs no download."""
 
 import hashlib
 import importlib.metadata
@@ -63,6 +63,9 @@ def inventory(packages: Sequence[str]) -> dict:
     """Fingerprint, files and bytes of the installed sources of some packages, in total and for each package.
 
     This is the content of the manifest: ``json.dumps(inventory(names), indent=1)`` rewrites it when pins change.
+
+    >>> inventory(["einops"])["packages"]["einops"]["files"] > 10
+    True
     """
     by_package, documents = _sources(packages)
     return {
