@@ -47,6 +47,8 @@ def activations(theta: Tensor, tokens: Tensor, model: ModelConfig) -> dict[str, 
         ``embedding``; of each layer ``i.attention``, ``i.up`` (the feed-forward before its square) and ``i.down``;
         ``stream`` after the last layer; ``logits``. Each (B T, width of it).
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> config = TEXT.model(16)
     >>> tokens = torch.zeros(2, 64, dtype=torch.long)
@@ -87,6 +89,8 @@ def coordinate_check(
         ``parametrization``, ``d_model``, ``seed``, ``step`` (updates made so far), ``activation`` (see `activations`)
         and ``size``: its mean absolute value over the first batch.
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Processes:
-    """A pool of worker processes (pebble's). A worker that dies costs its job alone, and all end with their master.
+    """A pool of worker processes (pebble's). When a worker dies only its job fails, and all end with their master.
 
     Use it as a context: leaving it stops the workers, in the middle of a job too. Scripts that use it need the usual
     ``if __name__ == "__main__":``, since workers are spawned: a fork would copy torch's threads in an unknown state.
@@ -129,16 +129,8 @@ def failed_run(spec: RunSpec, message: str) -> "Run":
     from scalinglaws.files import now
     from scalinglaws.runs import Run
 
-    return Run(
-        spec=spec,
-        status="failed",
-        loss=math.nan,
-        loss_se=math.nan,
-        train_loss=math.nan,
-        seconds=0.0,
-        message=message,
-        provenance={"time": now()},
-    )
+    no_loss = dict.fromkeys(("loss", "loss_se", "train_loss"), math.nan)
+    return Run(spec=spec, status="failed", **no_loss, seconds=0.0, message=message, provenance={"time": now()})
 
 
 def in_words(error: BaseException) -> str:

@@ -41,7 +41,7 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
 
     >>> from scalinglaws.recipe import TEXT
     >>> specs = [TEXT.spec(d, 51_200, seed=seed) for d in (16, 32) for seed in range(3)]
-    >>> [(group[0].model.d_model, len(group)) for group in groups(specs, runtime_module.CPU)]
+    >>> [(group[0].model.d_model, len(group)) for group in groups(specs, Runtime(device="cpu"))]
     [(32, 3), (16, 3)]
     """
     shapes: dict[tuple, list[list[RunSpec]]] = {}
@@ -59,7 +59,7 @@ def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
     """How many models like this one to train together.
 
     >>> from scalinglaws.recipe import TEXT
-    >>> pays_off(TEXT.spec(16, 51_200), runtime_module.CPU)
+    >>> pays_off(TEXT.spec(16, 51_200), Runtime(device="cpu"))
     8
     """
     if _alone(spec):
@@ -73,7 +73,7 @@ def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
     """How `train` would run a group, and why, in one line.
 
     >>> from scalinglaws.recipe import TEXT
-    >>> reason([TEXT.spec(16, 51_200, seed=seed) for seed in range(3)], runtime_module.CPU)[:31]
+    >>> reason([TEXT.spec(16, 51_200, seed=seed) for seed in range(3)], Runtime(device="cpu"))[:31]
     '3 together (up to 8 gain at 512'
     """
     longest, k = max(specs, key=lambda spec: spec.train.tokens), len(by_trunk(specs))
@@ -115,11 +115,13 @@ def train(
     ValueError
         When the specs are not of one shape.
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
     >>> specs = [vary(TEXT.spec(16, 10_240, seed=seed), eval_tokens=1024) for seed in range(2)]
-    >>> [run.status for run in train(specs, corpus, runtime_module.CPU)]
+    >>> [run.status for run in train(specs, corpus, Runtime(device="cpu"))]
     ['ok', 'ok']
     """
     trunks = by_trunk(specs)
@@ -208,7 +210,9 @@ class Stack:
             for lane in state.lanes:
                 lane.step = number
             scored = number * config.batch_tokens in config.eval_at
-            if number % single.CHECK_EVERY == 0 or number == until or scored:  # where a run alone is judged
+            if (
+                number % single.CHECK_EVERY == 0 or number == until or scored
+            ):  # the steps at which `train.Loop` checks a run
                 losses = torch.stack(pending, dim=1).tolist()
                 pending.clear()
                 self._look(state, losses, (time.perf_counter() - began) / len(state.lanes), scored)

@@ -55,6 +55,8 @@ def isoflop(
     ValueError
         When the steps of a run are too coarse, or its warm-up too long, to meet a budget within 2%.
 
+    Examples
+    --------
     >>> specs = isoflop(Recipe(), (1e11,), (16, 32))
     >>> [(s.model.d_model, s.train.tokens) for s in specs]
     [(16, 2324992), (32, 813568)]
@@ -146,6 +148,8 @@ def shapes(
     ValueError
         When no width, a multiple of ``recipe.d_head``, meets ``n_params_nonemb`` within a share of ``within``.
 
+    Examples
+    --------
     >>> [(s.model.n_layer, s.model.d_model) for s in shapes(Recipe(), 12 * 64**2, (1, 4), 51_200)]
     [(1, 64), (4, 32)]
     """

@@ -57,6 +57,8 @@ def two_batches(
     small_sq, big_sq
         Squared norms (n,) of the gradients of batches of ``small_tokens`` and of ``big_tokens``.
 
+    Examples
+    --------
     >>> grad_sq, trace = two_batches([5.0], [3.0], small_tokens=100, big_tokens=300)
     >>> grad_sq, trace / grad_sq  # |G|^2, and the noise scale in tokens
     (array([2.]), array([150.]))
@@ -79,6 +81,8 @@ def many_samples(total: np.ndarray, total_sq: float, n: int, *, sample_tokens: i
     total_sq
         Sum of their squared norms.
 
+    Examples
+    --------
     >>> gradients = np.random.default_rng(0).normal(1.0, 2.0, (10_000, 8))  # |G|^2 = 8, tr(Sigma) = 32
     >>> total, total_sq = gradients.sum(0), np.square(gradients).sum()
     >>> np.round(many_samples(total, total_sq, len(gradients), sample_tokens=1), 1)
@@ -113,6 +117,8 @@ def from_samples(totals: np.ndarray, totals_sq: np.ndarray, n: Sequence[int], *,
     n
         Samples in each group.
 
+    Examples
+    --------
     >>> groups = np.random.default_rng(0).normal(1.0, 2.0, (16, 100, 8))  # tr(Sigma) / |G|^2 = 4
     >>> found = from_samples(groups.sum(1), np.square(groups).sum((1, 2)), [100] * 16, sample_tokens=1)
     >>> f"{found.noise_scale:.1f} +- {found.noise_scale_se:.1f} tokens"
@@ -191,13 +197,14 @@ def measure(
     ValueError
         When ``at`` or the sizes do not fit the run, or training diverges before the last point.
 
+    Examples
+    --------
     >>> from scalinglaws.lab.grids import vary
-    >>> from scalinglaws.lab.runtime import CPU
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
     >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
-    >>> table = measure(spec, corpus, at=[4096], sequences=32, runtime=CPU)
+    >>> table = measure(spec, corpus, at=[4096], sequences=32, runtime=Runtime(device="cpu"))
     >>> table[["tokens", "method"]].values.tolist()
     [[4096, 'two_batches'], [4096, 'per_sequence']]
     """
@@ -285,6 +292,8 @@ def steps_to_target(steps: ArrayLike, losses: ArrayLike, target: float) -> float
         nan when the curve never reaches the target, and when it has already done so at its first point: then ask for
         earlier scores.
 
+    Examples
+    --------
     >>> steps_to_target([100, 200, 400], [4.0, 3.0, 2.0], target=2.5)  # sqrt(200 400)
     282.842712474619
     """

@@ -38,6 +38,8 @@ class Runtime:
     ValueError
         When a value is none of those allowed.
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> spec = TEXT.spec(32, 1e6)
     >>> AUTO.resolve(spec).device in ("cpu", "cuda"), CPU.resolve(spec).compile, f"{CPU.eager_seconds(spec):.0f} s"
@@ -142,7 +144,7 @@ def has_compiler(device: str = "cpu") -> bool:
 
 @lru_cache(maxsize=1)
 def keep_memory() -> bool:
-    """Let the process keep the memory that a step frees; returns whether the C library can be told so.
+    """Let the process keep the memory that a step frees; returns whether the C library has that setting.
 
     glibc gives large blocks back to the system at once, and the next step takes them again, a page fault for every
     4 kB: up to a third of a small model's step (measured; see LOG.md). Other C libraries are left as they are.
@@ -197,7 +199,7 @@ def _git(*words: str) -> str:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Name of the CPU as the system gives it; family and model tell apart what virtual machines call by one name."""
+    """Name of the CPU as the system gives it; with family and model, since virtual machines give several one name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     first = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}

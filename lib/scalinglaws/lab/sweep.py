@@ -45,6 +45,8 @@ def load(name: str) -> list[RunSpec]:
     ValueError
         When there is no such file, or it has no ``specs``, or they are no specs.
 
+    Examples
+    --------
     >>> specs = load("synthetic")
     >>> len(specs), specs[0].model.d_model
     (126, 128)
@@ -87,6 +89,8 @@ def plan(specs: Iterable[RunSpec], store: "RunStore | str | Path") -> "pd.DataFr
         ``missing`` from the store, and the ``seconds`` those take one worker. The rate is that of the stored runs
         of the nearest size; where there are none, `FLOPS_PER_SECOND`.
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> specs = [TEXT.spec(16, 102_400, seed=seed) for seed in range(3)]
     >>> plan(specs, "runs/none")[["d_model", "tokens", "runs", "missing"]].to_dict("records")
@@ -177,7 +181,7 @@ def run(
     at_once
         Jobs that the engine is given at a time; as many as it has ``workers``, or `AT_ONCE`.
     runtime
-        Device, precision and compilation; the default of `runtime.Runtime`.
+        Device, precision and compilation; None for `runtime.AUTO`.
     threads
         Of torch on a CPU, for each job. More than one pays for models of millions of parameters.
 
@@ -249,7 +253,7 @@ class _Loop:
             specs = [spec for spec in specs if spec not in finished]
 
     def _pass(self, jobs: list[list[RunSpec]]):
-        """One look at each job; those that another process has taken are passed over."""
+        """Go through the jobs once; those of which another process has a run are passed over."""
         for job in jobs:
             if not self.locks.take(job):
                 continue
@@ -286,7 +290,7 @@ def _write_all(store: "RunStore", finished: "Sequence[Run]") -> None:
     """Store the runs of a job, all or none of them even after a kill.
 
     Half a group would be completed by a smaller group, whose losses differ in the last digits from an undisturbed
-    sweep's. So the runs are written into a folder, which gets its name in one piece, and moved out of it.
+    sweep's. So the runs are written into a folder, which is renamed when it is whole, and moved out of it.
     """
     from scalinglaws.files import DRAFT
     from scalinglaws.runs import RunStore

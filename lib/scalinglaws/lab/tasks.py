@@ -82,6 +82,8 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
         Prompts come from its validation text. Tasks that it does not have, or that do not fit into the model's
         ``seq_len``, are left out.
 
+    Examples
+    --------
     >>> from scalinglaws.recipe import TEXT
     >>> from scalinglaws.lab import corpus
     >>> ids = np.arange(1000, dtype=np.uint8) % 128

@@ -30,7 +30,7 @@ from scalinglaws.lab.mup import rules
 from scalinglaws.lab.runtime import AUTO, Runtime, compute_dtype, keep_memory, provenance, ranks
 from scalinglaws.runs import Run
 
-CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+CHECK_EVERY = 50  # steps between checks of the loss, each of which waits for the device
 EVAL_CHUNK = 8192  # tokens scored at a time
 
 
@@ -309,13 +309,14 @@ class Loop:
     ValueError
         When corpus, runtime and spec do not fit each other.
 
-    >>> from scalinglaws.lab.runtime import CPU
+    Examples
+    --------
     >>> from scalinglaws.lab.grids import vary
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
     >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
-    >>> loop = Loop(spec, corpus, CPU)
+    >>> loop = Loop(spec, corpus, Runtime(device="cpu"))
     >>> state = loop.start()
     >>> loop.run(state, 10, spec.train), state.step, len(state.losses)
     ('', 10, 10)
@@ -442,12 +443,13 @@ def train(
         With ``curve``: ``tokens`` and ``train_loss`` (means over up to 256 equal stretches), ``eval_tokens``,
         ``eval_loss`` and ``eval_se``. A run whose loss explodes comes back with status "diverged".
 
+    Examples
+    --------
     >>> from scalinglaws.lab.grids import vary
-    >>> from scalinglaws.lab.runtime import CPU
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> run = train(vary(TEXT.spec(16, 10_240), eval_tokens=1024), corpus, CPU)
+    >>> run = train(vary(TEXT.spec(16, 10_240), eval_tokens=1024), corpus, Runtime(device="cpu"))
     >>> run.status, bool(run.loss < run.curve["train_loss"][0])
     ('ok', True)
     """
@@ -479,13 +481,14 @@ def train_branches(
     ValueError
         When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
 
+    Examples
+    --------
     >>> from scalinglaws.lab.grids import grid, vary
-    >>> from scalinglaws.lab.runtime import CPU
     >>> from scalinglaws.recipe import TEXT
     >>> ids = np.arange(20_000, dtype=np.uint8) % 128
     >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
     >>> specs = [vary(spec, eval_tokens=1024) for spec in grid(TEXT, (16,), (10_240, 20_480))]
-    >>> [run.spec.train.tokens for run in train_branches(specs, corpus, CPU)]
+    >>> [run.spec.train.tokens for run in train_branches(specs, corpus, Runtime(device="cpu"))]
     [10240, 20480]
     """
     specs = list(specs)
@@ -520,7 +523,7 @@ def cooldown_start(config: TrainConfig) -> int:
 
 
 def save_state(path: Path, state: State, spec: RunSpec) -> None:
-    """Write a checkpoint, in one piece or not at all."""
+    """Write a checkpoint, whole or not at all."""
     arrays = {name: getattr(state, name).cpu().numpy() for name in ("theta", "m", "v")}
     arrays |= {"losses": np.array(state.losses), "evals": np.array(state.evals).reshape(-1, 3)}
     scalars = {"step": np.array(state.step), "seconds": np.array(state.seconds), "spec": np.array(spec.hash)}

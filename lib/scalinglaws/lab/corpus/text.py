@@ -39,6 +39,8 @@ def files(path: str, vocab: str = "bytes", *, val_fraction: float = 0.05) -> Cor
     ValueError
         When there is no such file, the text is not UTF-8, or too short to split.
 
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "text.txt").write_text("scaling laws " * 1000)
@@ -138,6 +140,8 @@ def ngram_entropy(tokens: np.ndarray, order: int, vocab_size: int) -> float:
     ValueError
         When a table of vocab_size^order counts is too large, or tokens are too few or outside the vocabulary.
 
+    Examples
+    --------
     >>> tokens = np.frombuffer(b"abababab", np.uint8) - ord("a")
     >>> ngram_entropy(tokens, 1, vocab_size=2), ngram_entropy(tokens, 2, vocab_size=2)
     (0.6931471805599453, 0.0)
