@@ -116,9 +116,9 @@ def test_groups_hold_what_can_be_stacked():
 
 
 def test_what_cannot_be_stacked_is_refused():
-    with pytest.raises(ValueError, match=r"not of one shape.*ensemble\.groups"):
+    with pytest.raises(ValueError, match=r"different shapes.*ensemble\.groups"):
         ensemble.train([SPEC, changed(d_model=64)], CORPUS)
-    with pytest.raises(ValueError, match="not of one shape"):
+    with pytest.raises(ValueError, match="different shapes"):
         ensemble.train([changed(seed=1, tokens=2560), SPEC], CORPUS)
 
 

@@ -62,7 +62,10 @@ class Processes:
 
 def _set_up_worker() -> None:
     """What a worker process does before its first job."""
+    from tqdm import tqdm
+
     warnings.simplefilter("ignore")  # the master has loaded the same corpus and printed its warnings
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, left behind by a worker that is stopped
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
