@@ -308,16 +308,17 @@ def test_an_ordinary_install_brings_the_small_data(tmp_path):
     shutil.rmtree(copy)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
-        "from scalinglaws import cli, datasets, published\n"
+        "from scalinglaws import cli, datasets, files, published\n"
         "from scalinglaws.lab.corpus import codecs, MANIFEST\n"
         "from scalinglaws.laws import calibration\n"
-        "print(calibration.STORED.is_file(), MANIFEST.is_file(), published.__file__)\n"
+        "derived = files.DATA / 'derived' / 'gadre-ranks.json'\n"
+        "print(calibration.STORED.is_file(), MANIFEST.is_file(), derived.is_file(), published.__file__)\n"
         "print(*datasets.DATASETS['gadre-2024'].checksums())\n"
         "codecs.codec_of('data/tokenizers/pystack-4096.json')\n"
         "sys.exit(cli.main(['plan', '--flops', '1e21']))"
     )
     printed = run(sys.executable, "-c", code, cwd=tmp_path).stdout
-    assert printed.startswith(f"True True {site}")
+    assert printed.startswith(f"True True True {site}")
     assert "law    besiroglu2024" in printed
     assert not (site / "scalinglaws/data/runs").exists()
 

@@ -1,7 +1,4 @@
-"""What chapters compute from other people's runs, stored in ``data/derived`` so that no page needs the runs themselves.
-
-The runs are not part of this project. Where they are at hand, `derived` computes its results again and compares.
-"""
+"""What chapters compute from other people's runs, stored in ``data/derived``: the runs are not part of this project."""
 
 import json
 import math
@@ -17,8 +14,6 @@ from scalinglaws import files
 from scalinglaws.datasets import DATASETS, DatasetUnavailable, dataset
 
 __all__ = ["derived", "raw"]
-
-STORE = "SCALINGLAWS_DERIVED"  # environment variable: the folder in which to store results, in place of comparing them
 
 
 def raw(name: str) -> pd.DataFrame | None:
@@ -54,7 +49,7 @@ def derived(name: str, compute: Callable[..., dict[str, Any]], *sources: str) ->
     AssertionError, ValueError
         If the results computed now are not those that are stored; if these were made from other data.
     """
-    storing = os.environ.get(STORE)
+    storing = os.environ.get("SCALINGLAWS_DERIVED")  # the folder in which to store results, in place of comparing them
     path = Path(storing or files.DATA / "derived") / f"{name}.json"
     frames = [dataset(source) if storing else raw(source) for source in sources]
     found = _plain(compute(*frames)) if all(frame is not None for frame in frames) else None
