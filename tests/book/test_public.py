@@ -19,7 +19,7 @@ from scalinglaws.book import ledger, public
 
 ROOT = Path(__file__).parents[2]
 STORED = ROOT / "data" / "derived"
-USES = ("book.derived(", "book.raw(", 'how="public data"')
+PUBLIC = ledger.read().query("how == 'public data'")
 
 
 def code_of(notebook):
@@ -44,12 +44,19 @@ def names(code):
     return bound, wanted - bound - set(dir(builtins))
 
 
+def draws_on_public_data(cell):
+    """Whether a cell asks for results or runs, or makes a claim that they decide; an id may have parts in braces."""
+    stated = re.findall(r"\bclaim\(\s*f?\"([^\"]+)\"", cell)
+    ids = (".+".join(map(re.escape, re.split(r"\{[^}]*\}", id))) for id in stated)
+    return bool(re.search(r"book\.(derived|raw)\(", cell)) or any(PUBLIC["id"].str.fullmatch(id).any() for id in ids)
+
+
 def slice_of(cells):
     """Return the cells that read public data or derived results, with all that these need of the cells before."""
     chosen, wanted = [], {}
     for place in range(len(cells) - 1, -1, -1):
         bound, uses = names(cells[place])
-        if any(use in cells[place] for use in USES) or bound & wanted.keys():
+        if draws_on_public_data(cells[place]) or bound & wanted.keys():
             chosen.insert(0, cells[place])
             wanted = {name: None for name in wanted if name not in bound} | dict.fromkeys(uses)
     assert not wanted, f"no cell binds {sorted(wanted)}"
@@ -80,8 +87,7 @@ def no_data(monkeypatch, tmp_path):
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_makes_its_claims_on_public_data_without_the_data(chapter, no_data, monkeypatch, tmp_path):
-    rows = ledger.read()
-    rows = rows[(rows["notebook"] == chapter) & (rows["how"] == "public data")]
+    rows = PUBLIC[PUBLIC["notebook"] == chapter]
     made = claims_of(chapter, tmp_path, monkeypatch)
     assert made.keys() == set(rows["id"])
     for row in rows.to_dict("records"):
