@@ -1,1 +1,1 @@
-"""Makes runs: sources, models, training, sweeps. Knows nothing of laws; the two halves meet at the run table."""
+"""Makes runs: corpora, models, training, sweeps. It imports nothing of ``laws``; both use the run table of `runs`."""
