@@ -27,7 +27,6 @@ def test_every_kind_of_value_becomes_json():
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path))
     assert files.cache_folder("datasets") == tmp_path / "datasets"
-    assert files.cache_folder() == tmp_path / files.CORPUS_FORMAT
     monkeypatch.setenv("SCALINGLAWS_CACHE", "")
     assert files.cache_folder("datasets").parent == files.pooch.os_cache("scalinglaws")
 

@@ -1,7 +1,6 @@
 """Files, whole or absent: where the project's are, JSON without NaN, writing in one piece, arrays, the cache."""
 
 import contextlib
-import functools
 import hashlib
 import json
 import math
@@ -24,7 +23,6 @@ PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]  # of an editable install; of any other its `data`, `sweeps` and `chapters` are not there
 _INSTALLED = PACKAGE / "data"  # an ordinary install brings the small files along
 DATA = _INSTALLED if _INSTALLED.is_dir() else CHECKOUT / "data"
-CORPUS_FORMAT = "corpus-1"  # raise when a rule that turns text into tokens changes
 DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin, and how long it may be somebody's
 
 
@@ -171,19 +169,6 @@ def digest_of(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def cache_folder(part: str = CORPUS_FORMAT) -> Path:
-    """Folder of encoded corpora or another part of the cache.
-
-    It lies in ``$SCALINGLAWS_CACHE``, else in the operating system's cache for this user.
-    """
+def cache_folder(part: str) -> Path:
+    """A part of the cache, in ``$SCALINGLAWS_CACHE`` or else in the operating system's cache for this user."""
     return Path(os.environ.get("SCALINGLAWS_CACHE") or pooch.os_cache("scalinglaws")) / part
-
-
-def cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    """Train and validation arrays, mapped from the cache; built first if they are absent or damaged."""
-    train, val = (cache_folder() / f"{stem}-{part}.npy" for part in ("train", "val"))
-    with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, tokenize.TokenError):
-        return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
-    for path, tokens in zip((train, val), build(), strict=True):
-        write_whole(path, functools.partial(np.save, arr=tokens))
-    return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")

@@ -1,14 +1,19 @@
 """A corpus: token ids to train and to validate on, made of documents and kept in the cache."""
 
+import contextlib
 import dataclasses
+import functools
+import tokenize
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from scalinglaws.files import cached, digest_of
+from scalinglaws.files import cache_folder, digest_of, write_whole
 from scalinglaws.lab.corpus.codecs import Bytes, Codec, Subwords, Symbols
+
+CORPUS_FORMAT = "corpus-1"  # raise when a rule that turns text into tokens changes
 
 
 class CorpusMismatch(UserWarning):
@@ -88,6 +93,16 @@ def text_corpus(
         differences=differences,
         codec=codec,
     )
+
+
+def cached(stem: str, build: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Train and validation arrays, mapped from the cache; built first if they are absent or damaged."""
+    train, val = (cache_folder(CORPUS_FORMAT) / f"{stem}-{part}.npy" for part in ("train", "val"))
+    with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, tokenize.TokenError):
+        return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
+    for path, tokens in zip((train, val), build(), strict=True):
+        write_whole(path, functools.partial(np.save, arr=tokens))
+    return np.load(train, mmap_mode="r"), np.load(val, mmap_mode="r")
 
 
 def reported(corpus: Corpus) -> Corpus:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import entr
 from tqdm import tqdm
 
-from scalinglaws.files import cached, digest_of
-from scalinglaws.lab.corpus.base import Corpus
+from scalinglaws.files import digest_of
+from scalinglaws.lab.corpus.base import Corpus, cached
 
 MARKOV_TOKENS, _MARKOV_VAL_TOKENS = 2**24, 2**20
 _STEPS, _PIECES = 2048, 1024  # a block of the sampler: pieces of one chain that are walked at once, steps of each

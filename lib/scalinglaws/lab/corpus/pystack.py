@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from tqdm import tqdm
 
 from scalinglaws.files import DATA, cache_folder, digest_of, dumps, write_text
-from scalinglaws.lab.corpus.base import Corpus, reported, split_by_hash, text_corpus
+from scalinglaws.lab.corpus.base import CORPUS_FORMAT, Corpus, reported, split_by_hash, text_corpus
 from scalinglaws.lab.corpus.codecs import codec_of
 
 MANIFEST = DATA / "pystack.json"
@@ -39,7 +39,7 @@ def pystack(vocab: str = "ascii", *, manifest: Path = MANIFEST) -> Corpus:
         raise ValueError(f"manifest={str(manifest)!r}: no such file; install with 'pip install -e .' from a checkout")
     expected = json.loads(manifest.read_text())
     names = list(expected["packages"])
-    note = cache_folder() / f"pystack-{_installation(names)}.json"
+    note = cache_folder(CORPUS_FORMAT) / f"pystack-{_installation(names)}.json"
     try:
         found = json.loads(note.read_text())
     except (OSError, ValueError):  # absent or damaged
