@@ -443,6 +443,14 @@ def test_another_fault_of_locks_is_raised(monkeypatch):
         quiet(short())
 
 
+def test_a_system_without_such_locks_trains_what_is_missing(monkeypatch):
+    """As on Windows."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    specs = short(widths=(8, 16))
+    assert (quiet(specs)["status"] == "ok").all()
+    assert stored() == len(specs)
+
+
 def test_drafts_of_the_killed_go_and_those_of_the_living_stay():
     old, new = Path("store", ".draft-old"), Path("store", ".draft-new")
     for draft in (old, new):
