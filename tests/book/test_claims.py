@@ -198,6 +198,13 @@ def test_an_id_may_be_written_as_one_likes(chapters, call):
     assert re.fullmatch(pattern, "slope")
 
 
+@pytest.mark.parametrize("call", ["name", "row.id", "names[0]", "", "5"])
+def test_an_id_that_is_no_string_is_not_stated(chapters, call):
+    cell = {"cell_type": "code", "source": [f"book.claim({call})"]}
+    (chapters / "01_slopes.ipynb").write_text(json.dumps({"cells": [cell]}))
+    assert ledger.stated(chapters / "01_slopes.ipynb") == []
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"cells": [{"cell_type": "code"}]}'])
 def test_a_broken_notebook_is_named(chapters, tmp_path, text):
     (chapters / "01_slopes.ipynb").write_text(text)

@@ -71,17 +71,6 @@ class Claim(Entry):
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise ValueError(f"claim {self.id}: low {self.low:.4g} is not below high {self.high:.4g}; swap them")
 
-    def _compare(self) -> None:
-        """Hold the claim to its row of the ledger; a claim of the reader's own has none."""
-        rows = ledger.read() if ledger.LEDGER.is_file() else pd.DataFrame(columns=["id"])
-        for row in rows[rows["id"] == self.id].to_dict("records"):
-            different = agree(asdict(self), row)
-            if different:
-                raise AssertionError(
-                    f"claim {self.id}: the ledger data/claims.csv has another {different}; "
-                    "write it again with `make claims`, or find what changed"
-                )
-
     def _published(self) -> str:
         return self.published if isinstance(self.published, str) else number(self.published, self.fmt)
 
@@ -185,29 +174,31 @@ def claim(
     if folder := os.environ.get(RECORDS):
         Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / f"{id}.json").write_text(json.dumps(asdict(made), default=float), encoding="utf-8")
-    else:
-        made._compare()
+    elif ledger.LEDGER.is_file():
+        for row in ledger.read().query("id == @id").to_dict("records"):  # a claim of the reader's own has none
+            if different := agree(asdict(made), row):
+                raise AssertionError(
+                    f"claim {id}: the ledger data/claims.csv has another {different}; "
+                    "write it again with `make claims`, or find what changed"
+                )
     return made
 
 
-@dataclass(frozen=True, init=False)
-class Claims:
+class Claims(tuple[Claim, ...]):
     """Several claims as one list, for those that need no box of their own."""
 
-    claims: tuple[Claim, ...]
-
-    def __init__(self, *claims: Claim):
-        object.__setattr__(self, "claims", claims)
+    def __new__(cls, *claims: Claim):
+        """Make the list of what is given, one claim or more."""
+        return super().__new__(cls, claims)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.claims)) or NOTHING
+        return "\n".join(map(str, self)) or NOTHING
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        rows = [asdict(claim) for claim in self.claims]
-        return list_html(pd.DataFrame(rows)) if rows else f"<p>{NOTHING}</p>"
+        return list_html(pd.DataFrame(map(asdict, self))) if self else f"<p>{NOTHING}</p>"
 
 
 def collect(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataFrame:

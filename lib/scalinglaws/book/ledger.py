@@ -116,13 +116,14 @@ def stated(notebook: Path) -> list[str]:
 
 def _id(call: ast.Call) -> str:
     """The id that a call of ``claim`` is given, as a regular expression; empty where it is no string."""
-    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "id")][:1]
     if getattr(call.func, "attr", getattr(call.func, "id", "")) != "claim":
         return ""
-    parts = [part for node in given for part in getattr(node, "values", [node])]  # of an f-string
-    known = (ast.Constant, ast.FormattedValue)
-    texts = [re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts]
-    return "".join(texts) if all(isinstance(part, known) for part in parts) else ""
+    given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "id")][:1]
+    pattern = ""
+    for part in (part for node in given for part in getattr(node, "values", [node])):  # of an f-string
+        value = getattr(part, "value", None)
+        pattern += re.escape(value) if isinstance(value, str) else ".+" if isinstance(part, ast.FormattedValue) else ""
+    return pattern
 
 
 def agree(record: dict, row: dict) -> str:
