@@ -282,6 +282,7 @@ def executed():
         "book.claim('compute-size-theory', ours=0.68403909)",
         "book.show(book.number)",
         "sys.modules['myst_nb'] = None; assert book.quote('y', 1) == 1  # as on Colab",
+        "del sys.modules['myst_nb']; book.quotes('{:.1f}', a_low=0.25, a_high=2)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
@@ -296,6 +297,11 @@ def test_quote_glues_the_printed_number(executed):
     (output,) = executed[1]
     assert output.metadata["scrapbook"]["name"] == "x"
     assert output.data["application/papermill.record/text/plain"] == "'−0.25'"
+
+
+def test_several_numbers_are_quoted_in_one_format(executed):
+    glued = [(o.metadata["scrapbook"]["name"], *o.data.values()) for o in executed[6]]
+    assert glued == [("a-low", "'0.2'"), ("a-high", "'2.0'")]
 
 
 def test_quote_without_the_books_tools_stays_silent(executed):

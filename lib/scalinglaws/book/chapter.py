@@ -25,7 +25,7 @@ from scalinglaws.book import claims, ledger
 from scalinglaws.book.claims import number
 from scalinglaws.files import CHECKOUT, PACKAGE
 
-__all__ = ["chapters", "published_rows", "quote", "setup", "show", "style", "verdicts"]
+__all__ = ["chapters", "published_rows", "quote", "quotes", "setup", "show", "style", "verdicts"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
@@ -66,6 +66,22 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     record = {GLUED + "text/plain": repr(number(value, fmt))}
     display(record, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": GLUED}})
     return value
+
+
+def quotes(fmt: str = "{:.3g}", **values: float | str) -> None:
+    """`quote` several values in one format.
+
+    Parameters
+    ----------
+    fmt : str
+        How to print them, see `number`.
+    **values : float or str
+        What to quote, by key; an underscore stands for the hyphen of the key.
+
+    >>> quotes("{:.2f}", alpha_low=0.31, alpha_high=0.36)  # for {glue:text}`alpha-low` and {glue:text}`alpha-high`
+    """
+    for name, value in values.items():
+        quote(name.replace("_", "-"), value, fmt)
 
 
 def show(obj: Callable | type) -> Markdown:
