@@ -5,10 +5,13 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from test_book import CLAIM, NUMBERS, registered
 
+from scalinglaws import book
 from scalinglaws.book import claims, ledger, registry
 from scalinglaws.cli import main
 
@@ -322,3 +325,12 @@ def test_the_page_has_every_chapter_under_its_title():
     shown = re.findall(r'^## (\d+)\. (.+)\n(?:.*\n){4}book\.verdicts\("(.+)"\)$', page, re.MULTILINE)
     titles = {path.stem: re.search(r'"# (.+?)(?:\\n)?"', path.read_text(encoding="utf-8")) for path in CHAPTERS}
     assert shown == [(str(int(name[:2])), title and title[1], name) for name, title in titles.items()]
+
+
+def test_the_interval_over_seeds_is_that_of_students_t():
+    values = np.random.default_rng(0).normal(size=5)
+    interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    found = book.over_seeds(values)
+    np.testing.assert_allclose((found["low"], found["high"]), interval, rtol=1e-12)
+    moved = book.over_seeds(values, ours=7.0)
+    assert moved["high"] - 7.0 == pytest.approx(interval.high - values.mean(), rel=1e-12)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scalinglaws.book.chapter import chapters, published_rows, quote, quotes, setup, show, style, verdicts
-    from scalinglaws.book.claims import Claims, claim, number
+    from scalinglaws.book.claims import Claims, claim, number, over_seeds
     from scalinglaws.book.exercise import Exercise
     from scalinglaws.book.public import derived, raw
 
 __all__ = [
-    "Claims", "Exercise", "chapters", "claim", "derived", "number", "published_rows", "quote", "quotes", "raw", "setup",
-    "show", "style", "verdicts",
+    "Claims", "Exercise", "chapters", "claim", "derived", "number", "over_seeds", "published_rows", "quote", "quotes",
+    "raw", "setup", "show", "style", "verdicts",
 ]  # fmt: skip
 
 _HOMES = {"Exercise": "exercise", "derived": "public", "raw": "public"}
-_HOMES |= dict.fromkeys(("Claims", "claim", "number"), "claims")
+_HOMES |= dict.fromkeys(("Claims", "claim", "number", "over_seeds"), "claims")
 
 
 def __getattr__(name: str):

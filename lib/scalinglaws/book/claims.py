@@ -14,14 +14,17 @@ from html import escape
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from scalinglaws import published
 from scalinglaws.book import ledger
 from scalinglaws.book.ledger import COLUMNS, agree, records
 from scalinglaws.book.registry import VERDICTS, Entry, Kind, Verdict, decide, entry
 
-__all__ = ["Claim", "Claims", "claim", "collect", "counts", "in_words", "list_html", "number"]
+__all__ = ["Claim", "Claims", "claim", "collect", "counts", "in_words", "list_html", "number", "over_seeds"]
 
 RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which claims leave their records
 POWER = (1.96 + 0.84) / 1.96  # over the half width of a 95% interval: an effect seen in 80% of repetitions
@@ -182,6 +185,25 @@ def claim(
                     "write it again with `make claims`, or find what changed"
                 )
     return made
+
+
+def over_seeds(values: ArrayLike, ours: float | None = None) -> dict[str, float]:
+    """Return ``ours``, ``low`` and ``high`` for `claim`: a mean over seeds and its 95% interval by Student's t.
+
+    Parameters
+    ----------
+    values : array_like [n_seeds]
+        The quantity from each seed alone.
+    ours : float, optional
+        The value from all seeds together, where that is not the mean of ``values``.
+
+    >>> over_seeds([1.0, 2.0, 3.0])["high"].round(3)  # 4.303 times the standard error
+    np.float64(4.484)
+    """
+    each = np.asarray(values, float)
+    ours = each.mean() if ours is None else ours
+    half = stdtrit(len(each) - 1, 0.975) * each.std(ddof=1) / len(each) ** 0.5
+    return {"ours": ours, "low": ours - half, "high": ours + half}
 
 
 class Claims(tuple[Claim, ...]):
