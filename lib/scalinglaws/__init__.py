@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scalinglaws import laws, published, runs
+    from scalinglaws.book.figures import plot
     from scalinglaws.lab import sweep
     from scalinglaws.lab.train import train
     from scalinglaws.laws.bootstrap import bootstrap
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scalinglaws.laws.plan import plan
 
 __version__ = "0.2.0"
-__all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "published", "runs", "sweep", "train"]
+__all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "plot", "published", "runs", "sweep", "train"]
 
 _HOMES = {  # a name -> its module, and what of it; None: the module itself
     "approach1": ("laws.frontier", "approach1"),
@@ -32,6 +33,7 @@ _HOMES = {  # a name -> its module, and what of it; None: the module itself
     "fit": ("laws.fit", "fit"),
     "laws": ("laws", None),
     "plan": ("laws.plan", "plan"),
+    "plot": ("book.figures", "plot"),
     "published": ("published", None),
     "runs": ("runs", None),
     "sweep": ("lab.sweep", None),

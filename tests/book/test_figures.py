@@ -1,7 +1,7 @@
-import inspect
 import math
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from wcag import contrast, luminance
 
 from scalinglaws.book import figures
-from scalinglaws.laws import chinchilla, power, power_floor
+from scalinglaws.laws import chinchilla, critical_batch_time, muennighoff, power, power_floor
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import fit
+from scalinglaws.laws.frontier import approach1, approach2
 
 x = np.geomspace(1e4, 1e8, 10)
 L = (2 + 50 * x**-0.4) * np.exp(0.01 * np.random.default_rng(0).normal(size=10))
@@ -43,7 +44,11 @@ def draw_curves(ax):
     figures.curves(ax, readings, by="n_params_nonemb")
 
 
-DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves}
+def draw_plot(ax):
+    figures.plot(fit(chinchilla, N=N, D=D, L=surface), ax=ax)
+
+
+DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves, "plot": draw_plot}
 
 
 @pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades", "ticks"}))
@@ -53,9 +58,9 @@ def test_every_figure_labels_its_axes_and_changes_no_setting(name):
     ax.figure.canvas.draw()
     assert ax.get_xscale() == "log"
     assert ax.get_xlabel()
-    assert ax.get_ylabel().endswith(("(nats per token)", "(%)"))
+    assert ax.get_ylabel().endswith(("(nats per token)", "(%)", "parameters N"))
     assert dict(mpl.rcParams) == before
-    assert "pyplot" not in inspect.getsource(figures)
+    assert plt.get_fignums() == []
 
 
 def lines(ax):
@@ -161,3 +166,61 @@ def test_ticks_are_plain_numbers_where_they_were_asked_for():
     figures.ticks(ax, y=[1.8, 2.0, 2.25])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1.80", "2.00", "2.25"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "5"]
+
+
+def test_plot_draws_a_law_of_one_variable_by_its_own_letter():
+    found = fit(critical_batch_time, B=x, L=300 * (1 + 2e5 / x))
+    ax = figures.plot(found, ax=axes())
+    sizes, steps = lines(ax)["critical_batch_time"].get_data()
+    assert steps == pytest.approx(300 * (1 + 2e5 / sizes))
+    assert np.array_equal(lines(ax)["runs"].get_xydata(), np.stack([x, found.L], axis=1))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("batch size B", "$S$")
+
+
+def test_plot_maps_a_surface_and_its_optimum():
+    found = fit(chinchilla, N=N, D=D, L=surface)
+    ax = figures.plot(found, ax=axes())
+    contours, runs = ax.collections
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        at = path.vertices
+        assert len(at) == 0 or found.predict(D=at[:, 0], N=at[:, 1]) == pytest.approx(
+            level, rel=2e-3
+        )  # between 100 steps
+    assert sum(len(path.vertices) for path in contours.get_paths()) > 300
+    assert np.array_equal(runs.get_offsets(), np.stack([D, N], axis=1))
+    assert np.array_equal(runs.get_array(), surface)
+    assert (runs.norm.vmin, runs.norm.vmax) == (contours.norm.vmin, contours.norm.vmax)
+    data, best = lines(ax)["compute-optimal"].get_data()
+    assert np.stack(found.allocate(6 * best * data)) == pytest.approx(np.stack([best, data]))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("tokens D", "parameters N")
+
+
+def test_plot_draws_no_optimum_where_there_is_none():
+    flat = fit(chinchilla, N=N, D=D, L=1.8 + 2100 / D**0.37)
+    assert "compute-optimal" not in lines(figures.plot(flat, ax=axes()))
+
+
+def test_plot_draws_the_optima_of_a_frontier_and_their_power_law():
+    C, offsets = np.repeat(np.geomspace(1e18, 1e21, 4), 7), np.tile(np.geomspace(1 / 8, 8, 7), 4)
+    sizes = 8e7 * (C / 1e18) ** 0.51 * offsets
+    table = {"C": C, "N": sizes, "L": 1.8 + 480 / sizes**0.35 + 2100 / (C / 6 / sizes) ** 0.37}
+    for found in (approach2(**table), approach1(**table)):
+        ax = figures.plot(found, ax=axes())
+        budgets, best = next(line.get_data() for label, line in lines(ax).items() if "C^" in label)
+        assert best == pytest.approx(found.optimum(budgets)[0])
+        optima = lines(ax)[f"optima of {found.source}"]
+        assert np.array_equal(optima.get_xydata(), np.stack([found.C, found.N], axis=1))
+        assert ax.get_xlabel() == "training compute C (FLOPs)"
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_plot_opens_a_figure_only_where_no_axes_are_given():
+    ax = figures.plot(fit(power, x=x, L=L))
+    assert plt.get_fignums() == [ax.figure.number]
+    plt.close(ax.figure)
+
+
+def test_plot_takes_one_or_two_variables():
+    three = fit(muennighoff, N=N, D=D, U=D / (1 + np.arange(N.size) % 3), L=surface)
+    with pytest.raises(ValueError, match="muennighoff is a law of N, D, U; plot takes one or two"):
+        figures.plot(three, ax=axes())

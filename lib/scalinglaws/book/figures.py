@@ -5,18 +5,22 @@ color-blind readers, and shape or dash says the same again. Nothing here opens a
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
+from scalinglaws.laws.frontier import Frontier
+from scalinglaws.laws.law import PowerSum
 
-__all__ = ["LABELS", "curves", "power_law", "residuals", "shades", "ticks"]
+__all__ = ["LABELS", "curves", "plot", "power_law", "residuals", "shades", "ticks"]
 
 LABELS = {
     "n_params": "parameters N, all",
@@ -27,7 +31,60 @@ LABELS = {
     "flops_6nd": "training compute 6 N D (FLOPs)",
     "loss": "validation loss (nats per token)",
     "train_loss": "training loss (nats per token)",
+    "N": "parameters N",
+    "D": "tokens D",
+    "C": "training compute C (FLOPs)",
+    "S": "steps S",
+    "B": "batch size B",
+    "L": "loss L (nats per token)",
 }
+
+
+def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
+    """Draw a fit with its points, or a frontier with its optima, and return the axes.
+
+    A law of one variable is a curve with its floor. One of two variables is a map of equal losses, on which a run whose
+    color is not that of the map around it is off the law; the dashed line joins the sizes that are best for their
+    compute. A frontier is the best N against C.
+
+    Parameters
+    ----------
+    found : Fit or Frontier
+    ax : Axes, optional
+        Left out, those of a new figure.
+
+    Raises
+    ------
+    ValueError
+        If the law has more than two variables.
+
+    Examples
+    --------
+    >>> from scalinglaws import runs
+    >>> from scalinglaws.laws.frontier import approach2
+    >>> table = runs.stored("isoflop")
+    >>> found = approach2(C=table["flops"], N=table["n_params_nonemb"], D=table["tokens"], L=table["loss"])
+    >>> plot(found).get_xlabel()
+    'training compute C (FLOPs)'
+    """
+    if isinstance(found, Fit) and len(found.x) > 2:
+        raise ValueError(f"{found.law.name} is a law of {', '.join(found.x)}; plot takes one or two, see residuals")
+    if ax is None:
+        from matplotlib import pyplot  # here, since it looks for a display
+
+        ax = pyplot.figure().add_subplot()
+    if isinstance(found, Frontier):
+        ax.plot(found.C, found.optimum(found.C)[0], color="C1", label=rf"$N \propto C^{{{found.a:.3g}}}$")
+        ax.plot(found.C, found.N, "o", color="C0", label=f"optima of {found.source}")
+        _log_axes(ax, "C", "compute-optimal parameters N")
+        ax.legend()
+    elif len(found.x) == 2:
+        _map(ax, found)
+    else:
+        ((letter, x),) = found.x.items()
+        of = found.law.latex.partition("(")[0]  # some laws are of steps, batches or errors
+        power_law(ax, x, found.L, found, xlabel=letter, ylabel=of if of == "L" else f"${of}$", symbol=letter)
+    return ax
 
 
 def power_law(
@@ -69,7 +126,7 @@ def power_law(
     """
     if len(fit.law.variables) != 1:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.law.variables)}; this figure takes one variable")
-    (fitted_x,) = fit.x.values()
+    ((letter, fitted_x),) = fit.x.items()
     x, L = np.asarray(x, float), np.asarray(L, float)
     fitted = np.isin(x + 1j * L, fitted_x + 1j * fit.L)  # one number per run, so that both must match
 
@@ -78,8 +135,8 @@ def power_law(
     if cloud is not None:
         low, high = cloud.interval(lambda theta: fit.law.value(theta, reach), level=level)
         ax.fill_between(reach, low, high, color="C1", alpha=0.2, linewidth=0, label=f"{100 * level:g}% interval")
-    ax.plot(reach, fit.predict(x=reach), color="C1", linestyle="--", linewidth=1)
-    ax.plot(inside, fit.predict(x=inside), color="C1", label=_formula(fit, symbol))
+    ax.plot(reach, fit.predict(**{letter: reach}), color="C1", linestyle="--", linewidth=1)
+    ax.plot(inside, fit.predict(**{letter: inside}), color="C1", label=_formula(fit, symbol))
     floor = fit.theta["E"] if fit.law.has_floor else 0.0
     if floor > 0:
         ax.axhline(floor, color="C2", linestyle=":", label=f"floor {floor:.5g}")
@@ -185,8 +242,37 @@ def _numbers(places: Sequence[float]) -> list[str]:
     return [f"{place:,.{digits}f}" for place in places] if max(places) < 10 * min(places) else short
 
 
+def _map(ax: Axes, fit: Fit) -> None:
+    """Equal losses in the plane of a law's two variables, the runs, and the compute-optimal line if it has one."""
+    (up, rows), (along, columns) = fit.x.items()
+    y, x = (np.geomspace(values.min() / 1.5, values.max() * 1.5, 100) for values in (rows, columns))
+    levels = np.geomspace(fit.L.min(), fit.L.max(), 10)
+    look = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
+    ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))  # first, since labels go by the slopes
+    lines = ax.contour(x, y, fit.law.value(fit.theta, y[:, None], x), levels, linewidths=1, **look)
+    ax.clabel(lines, fmt="%.3g", fontsize="small")
+    ax.scatter(
+        columns,
+        rows,
+        c=fit.L,
+        s=30,
+        edgecolors="0.3",
+        linewidths=0.7,
+        zorder=3,
+        label="runs, loss by color (nats per token)",
+        **look,
+    )
+    with suppress(ValueError):  # a law without an optimum, or a fit that does not determine it
+        best, data = fit.allocate(np.geomspace(y[0] * x[0], y[-1] * x[-1], 200), k=1.0)
+        ax.plot(data, best, color="black", linestyle="--", label="compute-optimal")
+    ax.set(xlabel=LABELS[along], ylabel=LABELS[up])
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
 def _formula(fit: Fit, symbol: str) -> str:
-    """The fitted law with its numbers, for a legend."""
+    """The fitted law with its numbers, for a legend; its name if it is no power."""
+    if not isinstance(fit.law, PowerSum):
+        return fit.law.name
     floor = f"{fit.theta['E']:.5g} + " if fit.law.has_floor else ""
     return rf"${floor}{fit.theta['A']:.5g}\,{symbol}^{{-{fit.theta['alpha']:.5g}}}$"
 
