@@ -6,7 +6,7 @@ import enum
 import inspect
 import re
 import textwrap
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from typing import Any
 
@@ -58,10 +58,13 @@ class FullNames(ast.NodeTransformer):
         return ast.parse(meant, mode="eval").body
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        """Leave out the type of an array's numbers, and the words of a Literal as they are."""
-        if isinstance(node.value, ast.Name) and node.value.id in ("NDArray", "Literal"):
-            return self.visit(node.value) if node.value.id == "NDArray" else node
-        return self.generic_visit(node)
+        """Write ``Literal`` as its words, and leave out the type of an array's numbers."""
+        kind = node.value.id if isinstance(node.value, ast.Name) else ""
+        if kind == "Literal":
+            words = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            words = (each if isinstance(each, ast.Constant) else self.visit(each) for each in words)
+            return reduce(lambda one, other: ast.BinOp(one, ast.BitOr(), other), words)
+        return self.visit(node.value) if kind == "NDArray" else self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         """Read an annotation in quotes."""
@@ -108,8 +111,7 @@ def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines
         lines += ["", ".. rubric:: Fields", ""] if fields else []
         for node in fields:
             comment = rows[node.end_lineno - 1][node.end_col_offset :].partition("# ")[2]
-            kind = re.sub(r"[\w.]+\.(?=\w)", "", ast.unparse(full.visit(node.annotation)))
-            node.annotation = ast.Name(re.sub(r"Literal\[(.*?)\]", lambda words: words[1].replace(",", " |"), kind))
+            node.annotation = ast.Name(re.sub(r"[\w.]+\.(?=\w)", "", ast.unparse(full.visit(node.annotation))))
             lines += [f"``{ast.unparse(node)}``", f"   {comment or NO_COMMENT}"]
 
 

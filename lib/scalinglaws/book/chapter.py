@@ -35,12 +35,21 @@ Quoted = TypeVar("Quoted", float, str)
 
 
 def style() -> AbstractContextManager[None]:
-    """Return a context in which figures look as they do in the book."""
+    """Return a context in which figures look as they do in the book.
+
+    >>> with style():
+    ...     plt.rcParams["axes.grid"]
+    True
+    """
     return plt.style.context(STYLE)
 
 
 def setup() -> None:
-    """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it."""
+    """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it.
+
+    >>> with plt.rc_context():
+    ...     setup()
+    """
     plt.style.use(STYLE)
     if get_ipython() is not None:
         set_matplotlib_formats("svg", metadata={"Date": None})  # sharp at every zoom; the same bytes every time
@@ -59,6 +68,9 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
         What to quote.
     fmt : str
         How to print it, see `number`.
+
+    >>> quote("exponent", 0.3421)
+    0.3421
     """
     if get_ipython() is None or find_spec("myst_nb") is None:  # Colab: the notebook runs without the book's tools
         return value
@@ -91,6 +103,9 @@ def show(obj: Callable | type) -> Markdown:
     ----------
     obj : function or class
         What to show.
+
+    >>> show(style).data.splitlines()[1]
+    'def style() -> AbstractContextManager[None]:'
     """
     source = textwrap.dedent(inspect.getsource(obj))
     first = ast.parse(source).body[0].lineno  # the line of "def" or "class"; decorators stand above it
@@ -99,7 +114,11 @@ def show(obj: Callable | type) -> Markdown:
 
 
 def chapters() -> HTML:
-    """Return the map of the book for display on its first page: each chapter with its question and its verdicts."""
+    """Return the map of the book for display on its first page: each chapter with its question and its verdicts.
+
+    >>> chapters().data[:27]
+    '<table class="chapter-map">'
+    """
     table = ledger.read()
     rows = []
     for row in pd.read_csv(CHECKOUT / "data" / "chapters.csv", dtype=str).to_dict("records"):
@@ -112,7 +131,11 @@ def chapters() -> HTML:
 
 
 def verdicts(notebook: str) -> HTML:
-    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter."""
+    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter.
+
+    >>> "Claims of chapter 1" in verdicts("01_power_laws").data
+    True
+    """
     table = ledger.read()
     rows, label = table[table["notebook"] == notebook], f"Claims of chapter {int(notebook[:2])}"
     return HTML(claims.list_html(rows, f"chapters/{notebook}.html", label))

@@ -36,7 +36,6 @@ LABELS = {
     "C": "training compute C (FLOPs)",
     "S": "steps S",
     "B": "batch size B",
-    "L": "loss L (nats per token)",
 }
 
 
@@ -58,14 +57,12 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
     ValueError
         If the law has more than two variables.
 
-    Examples
-    --------
-    >>> from scalinglaws import runs
-    >>> from scalinglaws.laws.frontier import approach2
+    >>> from scalinglaws import laws, runs
+    >>> from scalinglaws.laws.fit import fit
     >>> table = runs.stored("isoflop")
-    >>> found = approach2(C=table["flops"], N=table["n_params_nonemb"], D=table["tokens"], L=table["loss"])
-    >>> plot(found).get_xlabel()
-    'training compute C (FLOPs)'
+    >>> ax = plot(fit(laws.chinchilla, N=table["n_params_nonemb"], D=table["tokens"], L=table["loss"]))
+    >>> ax.get_xlabel()
+    'tokens D'
     """
     if isinstance(found, Fit) and len(found.x) > 2:
         raise ValueError(f"{found.law.name} is a law of {', '.join(found.x)}; plot takes one or two, see residuals")
@@ -83,7 +80,7 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
     else:
         ((letter, x),) = found.x.items()
         of = found.law.latex.partition("(")[0]  # some laws are of steps, batches or errors
-        power_law(ax, x, found.L, found, xlabel=letter, ylabel=of if of == "L" else f"${of}$", symbol=letter)
+        power_law(ax, x, found.L, found, xlabel=letter, ylabel="loss" if of == "L" else f"${of}$", symbol=letter)
     return ax
 
 
@@ -123,6 +120,11 @@ def power_law(
     ------
     ValueError
         If the law has more than one variable.
+
+    >>> from matplotlib import pyplot as plt
+    >>> from scalinglaws.laws import fit, power
+    >>> found = fit.fit(power, x=[1, 2, 4], L=[3.0, 2.8, 2.7])
+    >>> power_law(plt.gca(), [1, 2, 4, 8], [3.0, 2.8, 2.7, 2.6], found, xlabel="tokens")
     """
     if len(fit.law.variables) != 1:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.law.variables)}; this figure takes one variable")
@@ -160,6 +162,11 @@ def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
         Letter of the variable, such as ``"N"``.
     xlabel : str
         A column of the run table, or any other text with its unit.
+
+    >>> from matplotlib import pyplot as plt
+    >>> from scalinglaws.laws import fit, power
+    >>> found = fit.fit(power, x=[1, 2, 4], L=[3.0, 2.8, 2.7])
+    >>> residuals(plt.gca(), found, against="x", xlabel="tokens")
     """
     if against not in fit.x:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.x)}; got {against!r}")
@@ -195,6 +202,10 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
         Column that tells curves apart, such as ``"n_params_nonemb"``.
     x, y : str
         Columns to draw.
+
+    >>> from matplotlib import pyplot as plt
+    >>> table = pd.DataFrame({"lr": [0.1, 0.1], "tokens": [1e3, 1e4], "train_loss": [3.0, 2.5]})
+    >>> curves(plt.gca(), table, by="lr")
     """
     missing = [column for column in (by, x, y) if column not in table]
     if missing:

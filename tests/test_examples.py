@@ -1,0 +1,81 @@
+"""The reference in api/: it covers the library, its examples run, and nothing on it lacks one."""
+
+import doctest
+import enum
+import inspect
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import scalinglaws
+
+ROOT = Path(__file__).parents[1]
+MODULES = ["scalinglaws", *(module.name for module in pkgutil.walk_packages(scalinglaws.__path__, "scalinglaws."))]
+MODULES = [name for name in MODULES if name.split(".")[1:2] not in (["cli"], ["data"])]  # commands; a folder of files
+DIRECTIVE = re.compile(r"^\.\. auto(module|function|data):: (\S+)\n((?: +:.*\n)*)", re.MULTILINE)
+
+
+def listed():
+    """Return what the pages list: the modules, and each function and class by its full name."""
+    modules, found = set(), {}
+    for page in sorted((ROOT / "api").glob("*.md")):
+        for kind, name, options in DIRECTIVE.findall(page.read_text()):
+            if kind != "module":
+                module, _, attribute = name.rpartition(".")
+                found[name] = getattr(import_module(module), attribute)
+                continue
+            modules.add(name)
+            module = import_module(name)
+            excluded = re.findall(r":exclude-members: (.*)", options)
+            public = getattr(module, "__all__", [each for each in vars(module) if each[0] != "_"])
+            for each in set(public) - set(", ".join(excluded).split(", ")):
+                thing = getattr(module, each)
+                if getattr(thing, "__module__", None) == name:
+                    found[f"{name}.{each}"] = thing
+    return modules, found
+
+
+def methods(cls):
+    return [thing for name, thing in vars(cls).items() if name[0] != "_" and inspect.isroutine(thing)]
+
+
+def has_example(thing):
+    """Whether a function shows its use; of a class one of its methods may. Records and errors need none."""
+    if inspect.isclass(thing):
+        if issubclass(thing, Exception | enum.Enum) or not methods(thing):
+            return True
+        return any(">>> " in (inspect.getdoc(each) or "") for each in (thing, *methods(thing)))
+    return not callable(thing) or not inspect.isroutine(inspect.unwrap(thing)) or ">>> " in (thing.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module, finder = import_module(name), doctest.DocTestFinder()
+    found = finder.find(module)
+    for each in vars(module).values():  # decorated functions, which the finder takes for somebody else's
+        if inspect.isroutine(each) and (plain := inspect.unwrap(each)) is not each and plain.__module__ == name:
+            found += finder.find(plain, f"{name}.{plain.__name__}", module)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in {test.name: test for test in found}.values():
+        runner.run(test)
+    plt.close("all")
+    assert runner.failures == 0
+
+
+def test_the_reference_covers_the_library():
+    packages = {"scalinglaws", "scalinglaws.book", "scalinglaws.lab", "scalinglaws.laws"}
+    assert set(MODULES) - packages - listed()[0] == set()
+
+
+def test_the_face_is_listed_by_its_own_names():
+    face = {f"scalinglaws.{name}" for name in scalinglaws.__all__ if inspect.isroutine(getattr(scalinglaws, name))}
+    assert face - set(listed()[1]) == set()
+
+
+def test_whatever_the_reference_lists_has_an_example():
+    assert sorted(name for name, thing in listed()[1].items() if not has_example(thing)) == []
