@@ -97,6 +97,9 @@ def signature(app: Sphinx, what: str, name: str, thing: Any, *_: Any) -> tuple[s
 
 def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Read numpydoc's sections, and add the fields of a record with their comments, and the formula of a law."""
+    first = next((k for k, line in enumerate(lines) if line.startswith(">>> ") and not lines[k - 1]), 0)
+    if "Examples" not in lines and any(line.startswith("---") for line in lines[:first]):
+        lines[first:first] = ["Examples", "--------"]  # or it would belong to the section above
     lines[:] = NumpyDocstring(lines, SECTIONS).lines()
     if isinstance(thing, Law):
         lines[:] = [] if isinstance(thing, PowerSum) else lines  # those have only the docstring of their class

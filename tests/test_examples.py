@@ -34,7 +34,7 @@ def listed():
             public = getattr(module, "__all__", [each for each in vars(module) if each[0] != "_"])
             for each in set(public) - set(", ".join(excluded).split(", ")):
                 thing = getattr(module, each)
-                if getattr(thing, "__module__", None) == name:
+                if str(getattr(thing, "__module__", None)).startswith(name):
                     found[f"{name}.{each}"] = thing
     return modules, found
 
@@ -69,7 +69,8 @@ def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
 
 def test_the_reference_covers_the_library():
     packages = {"scalinglaws", "scalinglaws.book", "scalinglaws.lab", "scalinglaws.laws"}
-    assert set(MODULES) - packages - listed()[0] == set()
+    missing = set(MODULES) - packages - listed()[0]
+    assert {name for name in missing if not name.startswith("scalinglaws.lab.corpus.")} == set()  # one module to users
 
 
 def test_the_face_is_listed_by_its_own_names():
