@@ -21,6 +21,7 @@ import scalinglaws
 from scalinglaws.laws import Law, PowerSum
 
 SECTIONS = Config(napoleon_use_param=False, napoleon_use_rtype=False)
+BLOCKS = {"l": "span", "d": "i"}
 NO_COMMENT = "\\ "  # an entry of a list must not be empty
 
 
@@ -144,9 +145,22 @@ def link(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.
     return content if target.isidentifier() or "._" in target else None  # a type variable, or a private type
 
 
+def plain_signatures(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Write a signature of several lines without Sphinx's list of descriptions that describe nothing."""
+    if page.startswith("api/"):
+        context["body"] = re.sub(
+            r'(?s)<dt class="sig .*?</dt>',
+            lambda sig: re.sub(r"<(/?)d([ld])>", lambda tag: f"<{tag[1]}{BLOCKS[tag[2]]}>", sig[0]),
+            context["body"],
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect them to Sphinx."""
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("missing-reference", link)
+    app.connect("html-page-context", plain_signatures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
