@@ -5,7 +5,9 @@ import dataclasses
 import enum
 import inspect
 import re
+import sys
 import textwrap
+from contextlib import suppress
 from functools import cache, reduce
 from importlib import import_module
 from typing import Any
@@ -21,6 +23,7 @@ import scalinglaws
 from scalinglaws.laws import Law, PowerSum
 
 SECTIONS = Config(napoleon_use_param=False, napoleon_use_rtype=False)
+MARKUP = re.compile(r"(?ms)(``.*?``|`[^`]*`|^ *>>> .*?(?=^\s*$|\Z))")
 BLOCKS = {"l": "span", "d": "i"}
 NO_COMMENT = "\\ "  # an entry of a list must not be empty
 
@@ -96,12 +99,18 @@ def signature(app: Sphinx, what: str, name: str, thing: Any, *_: Any) -> tuple[s
     return f"({ast.unparse(given)})", ast.unparse(full.visit(function.returns)) if function.returns else ""
 
 
+def plain(text: str) -> str:
+    """Escape what docstrings do not mean as markup, outside of code and formulas: the bars of |G|, the stars of a/**/b."""
+    parts = MARKUP.split(text)
+    return "".join(part if k % 2 else re.sub(r"\||(?<=/)\*+", r"\\\g<0>", part) for k, part in enumerate(parts))
+
+
 def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Read numpydoc's sections, and add the fields of a record with their comments, and the formula of a law."""
     first = next((k for k, line in enumerate(lines) if line.startswith(">>> ") and not lines[k - 1]), 0)
     if "Examples" not in lines and any(line.startswith("---") for line in lines[:first]):
         lines[first:first] = ["Examples", "--------"]  # or it would belong to the section above
-    lines[:] = NumpyDocstring(lines, SECTIONS).lines()
+    lines[:] = NumpyDocstring(plain("\n".join(lines)), SECTIONS).lines()
     if isinstance(thing, Law):
         lines[:] = [] if isinstance(thing, PowerSum) else lines  # those have only the docstring of their class
         lines += ["", f".. math:: {thing.latex}", ""]
@@ -116,7 +125,7 @@ def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines
         for node in fields:
             comment = rows[node.end_lineno - 1][node.end_col_offset :].partition("# ")[2]
             node.annotation = ast.Name(re.sub(r"[\w.]+\.(?=\w)", "", ast.unparse(full.visit(node.annotation))))
-            lines += [f"``{ast.unparse(node)}``", f"   {comment or NO_COMMENT}"]
+            lines += [f"``{ast.unparse(node)}``", f"   {plain(comment) or NO_COMMENT}"]
 
 
 @cache
@@ -124,6 +133,18 @@ def paths() -> dict[str, str]:
     """Where the functions of the face come from: their path in the source -> their name here."""
     face = {name: getattr(scalinglaws, name) for name in scalinglaws.__all__}
     return {f"{each.__module__}.{name}": f"scalinglaws.{name}" for name, each in face.items() if callable(each)}
+
+
+def is_known(name: str) -> bool:
+    """Whether a name in backticks needs no link: one word, a file, or what the library has and the pages do not list."""
+    if name.isidentifier() or "/" in name or name.endswith(".py"):
+        return True
+    first, *rest = name.split(".")
+    for module in [each for path, each in sys.modules.items() if f".{path}".endswith(f".{first}")]:
+        with suppress(AttributeError):
+            reduce(getattr, rest, module)
+            return True
+    return False
 
 
 def link(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> nodes.Node | None:
@@ -141,7 +162,7 @@ def link(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.
             entry = documented[found.pop()]
             return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content)
     if node["reftype"] == "obj":
-        return nodes.literal(text=target) if target.isidentifier() else None
+        return nodes.literal(text=target) if is_known(target) else None
     return content if target.isidentifier() or "._" in target else None  # a type variable, or a private type
 
 
