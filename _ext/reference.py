@@ -100,7 +100,7 @@ def signature(app: Sphinx, what: str, name: str, thing: Any, *_: Any) -> tuple[s
 
 
 def plain(text: str) -> str:
-    """Escape what docstrings do not mean as markup, outside of code and formulas: the bars of |G|, the stars of a/**/b."""
+    """Escape what docstrings do not mean as markup: the bars of |G|, the stars of a/**/b; not in code and formulas."""
     parts = MARKUP.split(text)
     return "".join(part if k % 2 else re.sub(r"\||(?<=/)\*+", r"\\\g<0>", part) for k, part in enumerate(parts))
 
@@ -113,7 +113,7 @@ def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines
     lines[:] = NumpyDocstring(plain("\n".join(lines)), SECTIONS).lines()
     if isinstance(thing, Law):
         lines[:] = [] if isinstance(thing, PowerSum) else lines  # those have only the docstring of their class
-        lines += ["", f".. math:: {thing.latex}", ""]
+        lines += ["", f".. math:: {thing.latex.replace(chr(92) + 'quad', 2 * chr(92))}", ""]  # a line for each equation
         letters, fitted = (", ".join(f"``{each}``" for each in names) for names in (thing.variables, thing.parameters))
         lines += [f"Variables {letters}; parameters {fitted}. {thing.source}."]
     elif what == "module":
@@ -136,7 +136,7 @@ def paths() -> dict[str, str]:
 
 
 def is_known(name: str) -> bool:
-    """Whether a name in backticks needs no link: one word, a file, or what the library has and the pages do not list."""
+    """Whether a name in backticks needs no link: one word, a file, or in the library and not on the pages."""
     if name.isidentifier() or "/" in name or name.endswith(".py"):
         return True
     first, *rest = name.split(".")
@@ -163,7 +163,8 @@ def link(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.
             return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content)
     if node["reftype"] == "obj":
         return nodes.literal(text=target) if is_known(target) else None
-    return content if target.isidentifier() or "._" in target else None  # a type variable, or a private type
+    own = target.isidentifier() or target.startswith("scalinglaws.")  # a type variable, or a type that is not listed
+    return content if own else None
 
 
 def plain_signatures(

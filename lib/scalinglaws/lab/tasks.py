@@ -9,6 +9,7 @@ Text (any vocabulary; prompts of `WINDOW` tokens, the same ones for every model)
     bracket   which of ) ] } closes, with at least one other pair closed since it was opened; each a third of the items
     copy      a line that is repeated at once: its second half, once the first half is given again
     name      an identifier that occurred in the window before, such as a parameter that is now used
+
 The synthetic source: the next symbols, against the actual ones and against the best possible predictions, whose
 scores `best_exact` computes.
 """
