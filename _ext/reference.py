@@ -10,6 +10,7 @@ import textwrap
 from contextlib import suppress
 from functools import cache, reduce
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -26,6 +27,19 @@ SECTIONS = Config(napoleon_use_param=False, napoleon_use_rtype=False)
 MARKUP = re.compile(r"(?ms)(``.*?``|`[^`]*`|^ *>>> .*?(?=^\s*$|\Z))")
 BLOCKS = {"l": "span", "d": "i"}
 NO_COMMENT = "\\ "  # an entry of a list must not be empty
+
+
+@cache
+def examples() -> dict[str, str]:
+    """Examples that stand in api/examples, by the full name of what they show."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((Path(__file__).parents[1] / "api" / "examples").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line and line[0] != " ":
+                lines = found.setdefault(line, [])
+            else:
+                lines.append(line[4:])
+    return {name: "\n".join(lines).strip("\n") for name, lines in found.items()}
 
 
 @cache
@@ -107,6 +121,8 @@ def plain(text: str) -> str:
 
 def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Read numpydoc's sections, and add the fields of a record with their comments, and the formula of a law."""
+    if name in examples():
+        lines += ["", *examples()[name].splitlines(), ""]
     first = next((k for k, line in enumerate(lines) if line.startswith(">>> ") and not lines[k - 1]), 0)
     if "Examples" not in lines and any(line.startswith("---") for line in lines[:first]):
         lines[first:first] = ["Examples", "--------"]  # or it would belong to the section above

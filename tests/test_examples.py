@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from reference import examples
 
 import scalinglaws
 
@@ -49,8 +50,20 @@ def listed():
     return modules, found
 
 
+def module_of(name):
+    """Return the module in whose names an example runs: the longest that its name begins with."""
+    return max((module for module in MODULES if name.startswith(f"{module}.")), key=len)
+
+
 def methods(cls):
     return [thing for name, thing in vars(cls).items() if name[0] != "_" and inspect.isroutine(thing)]
+
+
+def shows(thing):
+    """Whether an example stands in the docstring, or in api/examples under the name of where the thing is defined."""
+    plain = inspect.unwrap(getattr(thing, "__func__", thing))
+    own = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', '')}"
+    return ">>> " in (inspect.getdoc(plain) or "") + examples().get(own, "")
 
 
 def has_example(thing):
@@ -58,8 +71,8 @@ def has_example(thing):
     if inspect.isclass(thing):
         if issubclass(thing, Exception | enum.Enum) or not methods(thing):
             return True
-        return any(">>> " in (inspect.getdoc(each) or "") for each in (thing, *methods(thing)))
-    return not callable(thing) or not inspect.isroutine(inspect.unwrap(thing)) or ">>> " in (thing.__doc__ or "")
+        return any(shows(each) for each in (thing, *methods(thing)))
+    return not callable(thing) or not inspect.isroutine(inspect.unwrap(thing)) or shows(thing)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -70,6 +83,9 @@ def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
     for each in vars(module).values():  # decorated functions, which the finder takes for somebody else's
         if inspect.isroutine(each) and (plain := inspect.unwrap(each)) is not each and plain.__module__ == name:
             found += finder.find(plain, f"{name}.{plain.__name__}", module)
+    own = {each: text for each, text in examples().items() if module_of(each) == name}
+    read = doctest.DocTestParser().get_doctest
+    found += [read(text, dict(vars(module)), each, "api/examples", 0) for each, text in own.items()]
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for test in {test.name: test for test in found}.values():
         runner.run(test)
@@ -91,3 +107,12 @@ def test_the_face_is_listed_by_its_own_names():
 def test_whatever_the_reference_lists_has_an_example():
     missing = [name for name, thing in listed()[1].items() if not has_example(thing)]
     assert sorted(name for name in missing if not name.startswith(PENDING)) == []
+
+
+def test_examples_show_what_there_is():
+    for name in examples():
+        module = module_of(name)
+        thing = import_module(module)
+        for part in name.removeprefix(f"{module}.").split("."):
+            thing = getattr(thing, part)
+        assert not (inspect.isroutine(thing) and ">>> " in (thing.__doc__ or "")), f"{name} has two examples"

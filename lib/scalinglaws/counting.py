@@ -96,29 +96,17 @@ def flops(model: ModelConfig, tokens: int) -> int:
 
 
 def flops_6nd(n: Number, tokens: Number) -> Number:
-    """C by the rule 6 N D; say which N.
-
-    >>> flops_6nd(70e9, 1.4e12)
-    5.88e+23
-    """
+    """C by the rule 6 N D; say which N."""
     return FLOPS_PER_PARAM_TOKEN * n * tokens
 
 
 def tokens_6nd(flops: Number | float, n: Number) -> Number:
-    """D such that C = 6 N D.
-
-    >>> tokens_6nd(5.88e23, 70e9)
-    1400000000000.0
-    """
+    """D such that C = 6 N D."""
     return flops / (FLOPS_PER_PARAM_TOKEN * n)
 
 
 def params_6nd(flops: Number | float, tokens: Number) -> Number:
-    """N such that C = 6 N D, in the counting of C.
-
-    >>> params_6nd(5.88e23, 1.4e12)
-    70000000000.0
-    """
+    """N such that C = 6 N D, in the counting of C."""
     return flops / (FLOPS_PER_PARAM_TOKEN * tokens)
 
 

@@ -163,10 +163,6 @@ def points(table: pd.DataFrame, *, N: str = "n_params_nonemb", C: str | None = N
     ------
     ValueError
         If a column is not there.
-
-    >>> points(stored("synthetic")).head(1)
-            N       D         L
-    0  196608  262144  1.989138
     """
     columns = {"N": N, "D": "tokens", "L": "loss"} | ({} if C is None else {"C": C})
     for letter, column in columns.items():
@@ -185,10 +181,6 @@ def past_plateau(table: pd.DataFrame, plateau: float, floor: float | None = None
         ``corpus.ngram_entropy(tokens, 2, vocab_size)``.
     floor : float, optional
         The lowest loss that is possible, where it is known: then only rows more than half way down to it are kept.
-
-    >>> table = stored("synthetic")
-    >>> len(table), len(past_plateau(table, 2.3837)), len(past_plateau(table, 2.3837, floor=1.7259))
-    (126, 125, 109)
     """
     return table[table["loss"] < (plateau if floor is None else (plateau + floor) / 2)]
 
@@ -198,19 +190,12 @@ def trunks(table: pd.DataFrame) -> pd.Series:
 
     They share first weights and the order of the data, so they are one piece of evidence: resample them whole,
     ``sl.bootstrap(fit, seed=0, clusters=runs.trunks(table))``.
-
-    >>> trunks(stored("synthetic")).nunique()  # seven widths, three seeds
-    21
     """
     return _labels(table, without="tokens")
 
 
 def cells(table: pd.DataFrame) -> pd.Series:
-    """Label of the cell of each run: runs are of one if they differ in their seed alone.
-
-    >>> cells(stored("synthetic")).nunique()  # seven widths, six lengths
-    42
-    """
+    """Label of the cell of each run: runs are of one if they differ in their seed alone."""
     return _labels(table, without="seed")
 
 

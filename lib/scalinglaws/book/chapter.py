@@ -35,21 +35,12 @@ Quoted = TypeVar("Quoted", float, str)
 
 
 def style() -> AbstractContextManager[None]:
-    """Return a context in which figures look as they do in the book.
-
-    >>> with style():
-    ...     plt.rcParams["axes.grid"]
-    True
-    """
+    """Return a context in which figures look as they do in the book."""
     return plt.style.context(STYLE)
 
 
 def setup() -> None:
-    """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it.
-
-    >>> with plt.rc_context():
-    ...     setup()
-    """
+    """Give a notebook the book's look for figures; the hidden first cell of each chapter calls it."""
     plt.style.use(STYLE)
     if get_ipython() is not None:
         set_matplotlib_formats("svg", metadata={"Date": None})  # sharp at every zoom; the same bytes every time
@@ -68,9 +59,6 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
         What to quote.
     fmt : str
         How to print it, see `number`.
-
-    >>> quote("exponent", 0.3421)
-    0.3421
     """
     if get_ipython() is None or find_spec("myst_nb") is None:  # Colab: the notebook runs without the book's tools
         return value
@@ -89,8 +77,6 @@ def quotes(fmt: str = "{:.3g}", **values: float | str) -> None:
         How to print them, see `number`.
     **values : float or str
         What to quote, by key; an underscore stands for the hyphen of the key.
-
-    >>> quotes("{:.2f}", alpha_low=0.31, alpha_high=0.36)  # for {glue:text}`alpha-low` and {glue:text}`alpha-high`
     """
     for name, value in values.items():
         quote(name.replace("_", "-"), value, fmt)
@@ -103,9 +89,6 @@ def show(obj: Callable | type) -> Markdown:
     ----------
     obj : function or class
         What to show.
-
-    >>> show(style).data.splitlines()[1]
-    'def style() -> AbstractContextManager[None]:'
     """
     source = textwrap.dedent(inspect.getsource(obj))
     first = ast.parse(source).body[0].lineno  # the line of "def" or "class"; decorators stand above it
@@ -114,11 +97,7 @@ def show(obj: Callable | type) -> Markdown:
 
 
 def chapters() -> HTML:
-    """Return the map of the book for display on its first page: each chapter with its question and its verdicts.
-
-    >>> chapters().data[:27]
-    '<table class="chapter-map">'
-    """
+    """Return the map of the book for display on its first page: each chapter with its question and its verdicts."""
     table = ledger.read()
     rows = []
     for row in pd.read_csv(CHECKOUT / "data" / "chapters.csv", dtype=str).to_dict("records"):
@@ -131,11 +110,7 @@ def chapters() -> HTML:
 
 
 def verdicts(notebook: str) -> HTML:
-    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter.
-
-    >>> "Claims of chapter 1" in verdicts("01_power_laws").data
-    True
-    """
+    """Return a chapter's rows of the ledger as a list for display, each with a link to its place in the chapter."""
     table = ledger.read()
     rows, label = table[table["notebook"] == notebook], f"Claims of chapter {int(notebook[:2])}"
     return HTML(claims.list_html(rows, f"chapters/{notebook}.html", label))

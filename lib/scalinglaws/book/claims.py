@@ -155,15 +155,6 @@ def claim(
         If these numbers earn another verdict, or the ledger has other numbers.
     ValueError
         If the claim is not registered, or lacks the interval that decides it.
-
-    Examples
-    --------
-    >>> print(claim("joint-eight-five", ours=8**0.74))
-    Eight times the parameters need about five times the data.
-      Published (K21): about 5
-      Here (arithmetic): 4.66
-      Accepted if: 8 to the power 0.74 is 4.66
-      Verdict: = consistent
     """
     known = entry(id, registry)
     made = Claim(**{field.name: getattr(known, field.name) for field in fields(known)}, ours=ours, low=low, high=high)
@@ -196,9 +187,6 @@ def over_seeds(values: ArrayLike, ours: float | None = None) -> dict[str, float]
         The quantity from each seed alone.
     ours : float, optional
         The value from all seeds together, where that is not the mean of ``values``.
-
-    >>> over_seeds([1.0, 2.0, 3.0])["high"].round(3)  # 4.303 times the standard error
-    np.float64(4.484)
     """
     each = np.asarray(values, float)
     ours = each.mean() if ours is None else ours

@@ -79,9 +79,6 @@ class Exercise:
     slips : mapping
         Wrong answers by what led to them, each shaped like the answer. The text is said to whoever makes that slip:
         it names the mistake, not the number.
-
-    >>> Exercise(name="Exercise 2", answer=0.05).check(5)
-    Exercise 2: not yet: a fraction is wanted, not a percentage.
     """
 
     name: str

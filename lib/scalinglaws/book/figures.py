@@ -120,11 +120,6 @@ def power_law(
     ------
     ValueError
         If the law has more than one variable.
-
-    >>> from matplotlib import pyplot as plt
-    >>> from scalinglaws.laws import fit, power
-    >>> found = fit.fit(power, x=[1, 2, 4], L=[3.0, 2.8, 2.7])
-    >>> power_law(plt.gca(), [1, 2, 4, 8], [3.0, 2.8, 2.7, 2.6], found, xlabel="tokens")
     """
     if len(fit.law.variables) != 1:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.law.variables)}; this figure takes one variable")
@@ -162,11 +157,6 @@ def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
         Letter of the variable, such as ``"N"``.
     xlabel : str
         A column of the run table, or any other text with its unit.
-
-    >>> from matplotlib import pyplot as plt
-    >>> from scalinglaws.laws import fit, power
-    >>> found = fit.fit(power, x=[1, 2, 4], L=[3.0, 2.8, 2.7])
-    >>> residuals(plt.gca(), found, against="x", xlabel="tokens")
     """
     if against not in fit.x:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.x)}; got {against!r}")
@@ -182,11 +172,7 @@ def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
 
 
 def shades(n: int) -> NDArray[np.float64]:
-    """Colors for n ordered lines, dark blue to orange, shape (n, 4): a contrast of 3 on white, and inverted on black.
-
-    >>> shades(5).shape
-    (5, 4)
-    """
+    """Colors for n ordered lines, dark blue to orange, shape (n, 4): contrast 3 on white, and inverted on black."""
     return colormaps["plasma"](np.linspace(0, 0.64, n))
 
 
@@ -202,10 +188,6 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
         Column that tells curves apart, such as ``"n_params_nonemb"``.
     x, y : str
         Columns to draw.
-
-    >>> from matplotlib import pyplot as plt
-    >>> table = pd.DataFrame({"lr": [0.1, 0.1], "tokens": [1e3, 1e4], "train_loss": [3.0, 2.5]})
-    >>> curves(plt.gca(), table, by="lr")
     """
     missing = [column for column in (by, x, y) if column not in table]
     if missing:
@@ -232,12 +214,6 @@ def ticks(
     x, y : sequence or mapping, optional
         Where the ticks of an axis go, or what is written there by where it goes. Numbers that span less than a decade
         are written with equally many digits after the point.
-
-    >>> from matplotlib.figure import Figure
-    >>> ax = Figure().add_subplot(xscale="log", yscale="log")
-    >>> ticks(ax, x={250_000: "¼", 500_000: "½"}, y=(1.8, 2.0, 2.2))
-    >>> [label.get_text() for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
-    ['¼', '½', '1.8', '2.0', '2.2']
     """
     for axis, places in ((ax.xaxis, x), (ax.yaxis, y)):
         if places is not None:

@@ -17,12 +17,7 @@ __all__ = ["derived", "raw"]
 
 
 def raw(name: str) -> pd.DataFrame | None:
-    """Return a public data set, see `published.dataset`, or None where it is neither here nor to be downloaded.
-
-    >>> runs = raw("epoch-chinchilla")
-    >>> 245 if runs is None else len(runs)
-    245
-    """
+    """Return a public data set, see `published.dataset`, or None where it is neither here nor to be downloaded."""
     try:
         return dataset(name)
     except DatasetUnavailable:

@@ -70,11 +70,6 @@ def read(path: str | Path | None = None) -> dict[str, Entry]:
         If there is no such file.
     ValueError
         If the file is not TOML, or an entry lacks a field or has one that is none.
-
-    Examples
-    --------
-    >>> read()["joint-eight-five"].verdict
-    'consistent'
     """
     file = Path(path or DATA / "claims.toml")
     if not file.is_file():
@@ -126,12 +121,6 @@ def decide(entry: Entry, ours: float, low: float | None = None, high: float | No
         The deciding quantity and its 95% interval.
     also : bool
         Whether all other conditions of the criterion hold.
-
-    Examples
-    --------
-    >>> slope = entry("architecture-slope")
-    >>> decide(slope, 0.2, 0.1, 0.3), decide(slope, 0.2, -0.1, 0.5)
-    ('reproduced', 'undecided')
     """
     if entry.kind == "arithmetic":
         return "consistent" if also and _inside(entry.reproduced, ours, ours) else "inconsistent"

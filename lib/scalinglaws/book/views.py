@@ -49,11 +49,7 @@ def module(name: str) -> str:
 
 
 class View(anywidget.AnyWidget):
-    """A view: its traits are what the reader turns, and ``data`` what it is drawn from.
-
-    >>> Plane(C=1e22).state["C"]
-    1e+22
-    """
+    """A view: its traits are what the reader turns, and ``data`` what it is drawn from."""
 
     name: ClassVar[str]
     _css = (JS / "kit.css").read_text(encoding="utf-8")
@@ -310,9 +306,6 @@ def trainable(view: PowerLaw, train: Callable[[], tuple[float, float]], *, label
         Trains for some seconds and returns (x, loss).
     label : str
         On the button.
-
-    >>> trainable(PowerLaw([(1e3, 3.0)], E=2, A=10, alpha=0.3), lambda: (1e4, 2.6)).view.E
-    2.0
     """
     button, said = ipywidgets.Button(description=label), ipywidgets.Label()
 

@@ -24,12 +24,7 @@ from scalinglaws.lab.runtime import CPU
 
 
 def at_width(spec: RunSpec, d_model: int, parametrization: Parametrization) -> RunSpec:
-    """The run of another width: heads grow in number, the feed-forward in proportion.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> at_width(TEXT.spec(32, 10_240), 64, "mup").model.n_head
-    4
-    """
+    """The run of another width: heads grow in number, the feed-forward in proportion."""
     model = spec.model
     if d_model % model.d_head or d_model * model.d_ff % model.d_model:
         raise ValueError(f"d_model={d_model}: give a multiple of the head size {model.d_head} that keeps d_ff whole")
@@ -46,14 +41,6 @@ def activations(theta: Tensor, tokens: Tensor, model: ModelConfig) -> dict[str, 
     dict
         ``embedding``; of each layer ``i.attention``, ``i.up`` (the feed-forward before its square) and ``i.down``;
         ``stream`` after the last layer; ``logits``. Each (B T, width of it).
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> config = TEXT.model(16)
-    >>> tokens = torch.zeros(2, 64, dtype=torch.long)
-    >>> sorted(activations(models.init(config, 0), tokens, config))
-    ['0.attention', '0.down', '0.up', 'embedding', 'logits', 'stream']
     """
     w, at = models.weights(theta, model), models.tables(model, device=theta.device)
     x = F.embedding(tokens.flatten(), w["embedding"])
@@ -88,16 +75,6 @@ def coordinate_check(
     pandas.DataFrame
         ``parametrization``, ``d_model``, ``seed``, ``step`` (updates made so far), ``activation`` (see `activations`)
         and ``size``: its mean absolute value over the first batch.
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> spec = vary(TEXT.spec(32, 10_240), eval_tokens=1024)
-    >>> table = coordinate_check(spec, (16, 32), steps=2, seeds=(0,), corpus=corpus)
-    >>> list(table.columns), len(table)
-    (['parametrization', 'd_model', 'seed', 'step', 'activation', 'size'], 72)
     """
     if spec.model.family != "transformer":
         raise ValueError(f"family={spec.model.family!r}: width rules are claimed for family='transformer' only")
@@ -129,11 +106,6 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
     """Slope of log size over log width for each parametrization, step and activation; sizes are averaged over seeds.
 
     Under muP each is near zero. An activation that starts at zero, such as the logits of a head of zeros, has none yet.
-
-    >>> rows = [("mup", d, 0, 1, "logits", size) for d, size in ((32, 0.5), (64, 1.0))]
-    >>> names = ["parametrization", "d_model", "seed", "step", "activation", "size"]
-    >>> slopes(pd.DataFrame(rows, columns=names))["slope"].round(3).item()  # grows as the width
-    1.0
     """
     keys = ["parametrization", "step", "activation"]
     mean = table.groupby([*keys, "d_model"], sort=False)["size"].mean().reset_index()

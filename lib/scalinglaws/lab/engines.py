@@ -25,10 +25,6 @@ class Processes:
 
     Use it as a context: leaving it stops the workers, in the middle of a job too. Scripts that use it need the usual
     ``if __name__ == "__main__":``, since workers are spawned: a fork would copy torch's threads in an unknown state.
-
-    >>> with Processes(1) as pool:
-    ...     pool.submit(math.sqrt, 16).result()
-    4.0
     """
 
     def __init__(self, workers: int):
@@ -78,11 +74,7 @@ def _end_with_parent() -> None:
 
 
 class Here:
-    """The engine that runs each job in this process, when it is submitted.
-
-    >>> Here().submit(math.sqrt, 16).result()
-    4.0
-    """
+    """The engine that runs each job in this process, when it is submitted."""
 
     workers = 1
 
@@ -123,12 +115,7 @@ def wait_for(number: int, future, done: queue.SimpleQueue) -> None:
 
 
 def failed_run(spec: RunSpec, message: str) -> "Run":
-    """A run with status "failed", no loss and a message.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> failed_run(TEXT.spec(16, 51_200), "MemoryError: too large").status
-    'failed'
-    """
+    """A run with status "failed", no loss and a message."""
     from scalinglaws.files import now
     from scalinglaws.runs import Run
 
@@ -137,10 +124,6 @@ def failed_run(spec: RunSpec, message: str) -> "Run":
 
 
 def in_words(error: BaseException) -> str:
-    """An error in one line; of a worker process that died with its exit code, which is below 0 if it was killed.
-
-    >>> in_words(ValueError("no such file"))
-    'ValueError: no such file'
-    """
+    """An error in one line; of a worker process that died with its exit code, which is below 0 if it was killed."""
     code = getattr(error, "exitcode", None)
     return " ".join(f"{type(error).__name__}: {error}{'' if code is None else f', exit code {code}'}".split())

@@ -38,11 +38,6 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
 
     ``most`` models at a time; by default as many as pay off on the runtime's device. Runs with dropout stay alone,
     since their masks come from one stream of random numbers, and so do LSTMs, since torch's layer takes one model.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> specs = [TEXT.spec(d, 51_200, seed=seed) for d in (16, 32) for seed in range(3)]
-    >>> [(group[0].model.d_model, len(group)) for group in groups(specs, Runtime(device="cpu"))]
-    [(32, 3), (16, 3)]
     """
     shapes: dict[tuple, list[list[RunSpec]]] = {}
     for trunk in by_trunk(specs):
@@ -56,12 +51,7 @@ def groups(specs: Iterable[RunSpec], runtime: Runtime = AUTO, *, most: int | Non
 
 
 def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
-    """How many models like this one to train together.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> pays_off(TEXT.spec(16, 51_200), Runtime(device="cpu"))
-    8
-    """
+    """How many models like this one to train together."""
     if _alone(spec):
         return 1
     if runtime.device == "cuda" or (runtime.device == "auto" and torch.cuda.is_available()):
@@ -70,12 +60,7 @@ def pays_off(spec: RunSpec, runtime: Runtime = AUTO) -> int:
 
 
 def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
-    """How `train` would run a group, and why, in one line.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> reason([TEXT.spec(16, 51_200, seed=seed) for seed in range(3)], Runtime(device="cpu"))[:31]
-    '3 together (up to 8 gain at 512'
-    """
+    """How `train` would run a group, and why, in one line."""
     longest, k = max(specs, key=lambda spec: spec.train.tokens), len(by_trunk(specs))
     chosen = dataclasses.replace(runtime, together=k).resolve(longest)
     seconds, worth = chosen.eager_seconds(longest), runtime_module.compile_pays_from(longest)
@@ -114,15 +99,6 @@ def train(
     ------
     ValueError
         When the specs are not of one shape.
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> specs = [vary(TEXT.spec(16, 10_240, seed=seed), eval_tokens=1024) for seed in range(2)]
-    >>> [run.status for run in train(specs, corpus, Runtime(device="cpu"))]
-    ['ok', 'ok']
     """
     trunks = by_trunk(specs)
     lengths = {tuple(spec.train.tokens for spec in trunk) for trunk in trunks}

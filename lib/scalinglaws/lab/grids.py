@@ -11,11 +11,7 @@ from scalinglaws.recipe import Recipe
 
 
 def vary(spec: RunSpec, **fields) -> RunSpec:
-    """``spec`` with fields replaced, in whichever of model, train and data they are.
-
-    >>> vary(Recipe().spec(32, 1e5), dropout=0.1, lr=1e-3).train.lr
-    0.001
-    """
+    """``spec`` with fields replaced, in whichever of model, train and data they are."""
     parts = {part: {f.name for f in dataclasses.fields(getattr(spec, part))} for part in ("model", "train", "data")}
     unknown = set(fields).difference(*parts.values())
     if unknown:
@@ -30,11 +26,7 @@ def vary(spec: RunSpec, **fields) -> RunSpec:
 def grid(
     recipe: Recipe, widths: Iterable[int], lengths: Sequence[float], seeds: Sequence[int] = (0,), *, n_layer: int = 1
 ) -> list[RunSpec]:
-    """Widths x seeds x lengths in tokens, the lengths of a model side by side: they share a trunk.
-
-    >>> [(s.model.d_model, s.train.tokens) for s in grid(Recipe(), (16, 32), (51_200, 102_400))]
-    [(16, 51200), (16, 102400), (32, 51200), (32, 102400)]
-    """
+    """Widths x seeds x lengths in tokens, the lengths of a model side by side: they share a trunk."""
     return [
         recipe.spec(width, length, n_layer=n_layer, seed=seed)
         for width in widths
@@ -54,14 +46,6 @@ def isoflop(
     ------
     ValueError
         When the steps of a run are too coarse, or its warm-up too long, to meet a budget within 2%.
-
-    Examples
-    --------
-    >>> specs = isoflop(Recipe(), (1e11,), (16, 32))
-    >>> [(s.model.d_model, s.train.tokens) for s in specs]
-    [(16, 2324992), (32, 813568)]
-    >>> counting.flops(specs[0].model, specs[0].train.tokens) / 1e11 - 1 < 0.02
-    True
     """
     specs = []
     for budget, width in itertools.product(budgets, widths):
@@ -87,12 +71,7 @@ def lr_width(
     tokens: float,
     n_layer: int = 1,
 ) -> list[RunSpec]:
-    """Learning rates x widths under several parametrizations; the runs of one shape side by side.
-
-    >>> specs = lr_width(Recipe(), (16, 32), (1e-3, 1e-2), tokens=51_200)
-    >>> len(specs), specs[0].train.lr, specs[0].model.parametrization
-    (8, 0.001, 'standard')
-    """
+    """Learning rates x widths under several parametrizations; the runs of one shape side by side."""
     return [
         vary(recipe.spec(width, tokens, n_layer=n_layer, seed=seed), parametrization=parametrization, lr=lr)
         for width in widths
@@ -116,9 +95,6 @@ def batch(
     """Batches x learning rates at one size, each scored ``evals`` times on the way: steps to a target loss.
 
     ``batches`` are ``batch_tokens``; ``tokens`` one length for all or a length for each, since large batches need more.
-
-    >>> [s.train.eval_at for s in batch(Recipe(), 16, (256, 512), (1e-2,), 20_480, evals=2)]
-    [(10240, 20480), (10240, 20480)]
     """
     specs = []
     for batch_tokens in batches:
@@ -147,11 +123,6 @@ def shapes(
     ------
     ValueError
         When no width, a multiple of ``recipe.d_head``, meets ``n_params_nonemb`` within a share of ``within``.
-
-    Examples
-    --------
-    >>> [(s.model.n_layer, s.model.d_model) for s in shapes(Recipe(), 12 * 64**2, (1, 4), 51_200)]
-    [(1, 64), (4, 32)]
     """
     specs = []
     for n_layer, ff_ratio in itertools.product(depths, ff_ratios):
@@ -180,9 +151,6 @@ def schedules(
     """Three ways to many lengths: WSD branches, a cosine matched to each, and the longest cosine scored on its way.
 
     The longest cosine is both the match of its own length and, through ``eval_at``, the one cut short at the others.
-
-    >>> [(s.train.schedule, s.train.eval_at) for s in schedules(Recipe(), (16,), (20_480, 40_960))]
-    [('wsd', ()), ('wsd', ()), ('cosine', ()), ('cosine', (20480,))]
     """
     specs = []
     for width, seed in itertools.product(widths, seeds):
@@ -207,9 +175,6 @@ def repeats(
     """The same ``unique_tokens`` for several epochs (Muennighoff et al. 2023); ``fresh``: on new text too.
 
     ``origins`` are where the unique tokens come from: a sample of the whole corpus, its start, or one after the other.
-
-    >>> [(s.data.unique_tokens, s.train.tokens) for s in repeats(Recipe(), 16, 20_480, (1, 4))]
-    [(20480, 20480), (20480, 81920), (None, 20480), (None, 81920)]
     """
     lengths = [unique_tokens * n for n in epochs]
     new = grid(recipe, [width], lengths, seeds, n_layer=n_layer)

@@ -22,13 +22,7 @@ ROPE_BASE = 10_000  # Su et al. 2021, section 3.3
 
 
 def weights(theta: Tensor, model: ModelConfig) -> dict[str, Tensor]:
-    """Views of the named weights in theta (K..., P): each (K..., inputs, outputs).
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> config = TEXT.model(16)
-    >>> {name: tuple(w.shape) for name, w in weights(init(config, 0), config).items() if "0" in name}
-    {'0.qkv': (16, 48), '0.out': (16, 16), '0.up': (16, 64), '0.down': (64, 16)}
-    """
+    """Views of the named weights in theta (K..., P): each (K..., inputs, outputs)."""
     shapes = {name: rule.shape for name, rule in rules(model).items()}
     parts = theta.split([math.prod(shape) for shape in shapes.values()], dim=-1)
     return {
@@ -37,12 +31,7 @@ def weights(theta: Tensor, model: ModelConfig) -> dict[str, Tensor]:
 
 
 def init(model: ModelConfig, seed: int) -> Tensor:
-    """Initial theta (P,), float32 on the CPU: normal, with the standard deviations of `mup.rules`.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> init(TEXT.model(16), seed=0).shape
-    torch.Size([7168])
-    """
+    """Initial theta (P,), float32 on the CPU: normal, with the standard deviations of `mup.rules`."""
     generator = torch.Generator().manual_seed(seed)
     parts = [torch.randn(math.prod(r.shape), generator=generator) * r.init_std for r in rules(model).values()]
     return torch.cat(parts)
@@ -60,12 +49,7 @@ class Tables:
 
 
 def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tables:
-    """The tables of a model, in the precision and on the device of its weights.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> tables(TEXT.model(16)).cos.shape  # seq_len, d_head / 2
-    torch.Size([64, 8])
-    """
+    """The tables of a model, in the precision and on the device of its weights."""
     half, seq_len = model.d_head // 2, model.seq_len
     turns = ROPE_BASE ** (-torch.arange(half, device=device) / half)
     angle = torch.arange(seq_len, device=device)[:, None] * turns  # T h/2
@@ -82,13 +66,7 @@ def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: tor
 
 
 def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, train: bool = False) -> Tensor:
-    """Logits (K..., B T, V) for tokens (K..., B, T), in theta's precision; dropout acts only when ``train``.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> config, tokens = TEXT.model(16), torch.zeros(2, 64, dtype=torch.long)
-    >>> forward(init(config, 0), tokens, config, tables(config)).shape
-    torch.Size([128, 128])
-    """
+    """Logits (K..., B T, V) for tokens (K..., B, T), in theta's precision; dropout acts only when ``train``."""
     w = weights(theta, model)
     p = model.dropout if train else 0.0
     x = _lookup(w["embedding"], tokens.flatten(-2))  # K... (B T) d
@@ -110,14 +88,7 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
 def loss(
     theta: Tensor, tokens: Tensor, targets: Tensor, model: ModelConfig, at: Tables, *, train: bool = False
 ) -> Tensor:
-    """Cross-entropy (K..., B T) of each next token, in nats, computed in float32.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> config, tokens = TEXT.model(16), torch.zeros(2, 65, dtype=torch.long)
-    >>> x, y = tokens[:, :-1], tokens[:, 1:]
-    >>> loss(init(config, 0), x, y, config, tables(config)).mean()  # log 128: the head starts at zero
-    tensor(4.8520)
-    """
+    """Cross-entropy (K..., B T) of each next token, in nats, computed in float32."""
     logits = forward(theta, tokens, model, at, train=train).float()
     targets = targets.flatten(-2)  # K... (B T)
     if torch.compiler.is_compiling():

@@ -25,11 +25,7 @@ Kind = Literal["input", "hidden", "output"]
 
 @dataclass(frozen=True, kw_only=True)
 class Powers:
-    """How a kind of weight scales: the power of the width ratio r in each factor, 0 where it does not depend on r.
-
-    >>> FORMS["lecture"]["output"].effective, FORMS["table 3"]["output"].effective
-    ((-1.0, -1.0), (-1.0, -1.0))
-    """
+    """How a kind of weight scales: the power of the width ratio r in each factor, 0 where it does not depend on r."""
 
     multiplier: float = 0.0  # of the weight, where the model uses it
     init_std: float = 0.0  # STANDARD DEVIATION; the tables give its square
@@ -61,11 +57,7 @@ FORMS: dict[str, dict[Kind, Powers]] = {
 
 
 def kind(name: str) -> Kind:
-    """Kind of a weight of the transformer, by its name in `rules`.
-
-    >>> [kind(name) for name in ("embedding", "0.qkv", "head")]
-    ['input', 'hidden', 'output']
-    """
+    """Kind of a weight of the transformer, by its name in `rules`."""
     return "input" if name in ("embedding", "position") else "output" if name == "head" else "hidden"
 
 
@@ -80,13 +72,7 @@ class Rule:
 
 
 def rules(model: ModelConfig) -> dict[str, Rule]:
-    """Rule of every weight, by name, in the order in which they lie in memory.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> rule = rules(TEXT.model(64))["0.up"]
-    >>> rule.shape, rule.init_std, rule.lr  # lr as 1/r, r = 64/32
-    ((64, 256), 0.125, 0.5)
-    """
+    """Rule of every weight, by name, in the order in which they lie in memory."""
     d, mup = model.d_model, model.parametrization == "mup"
     r = model.width_ratio if mup else 1.0
 
@@ -116,21 +102,11 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
 
 
 def attention_scale(model: ModelConfig) -> float:
-    """Factor on the attention logits.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> attention_scale(TEXT.model(64))
-    0.25
-    """
+    """Factor on the attention logits."""
     base = model.base_d_head if model.parametrization == "mup" else None
     return math.sqrt(base or model.d_head) / model.d_head
 
 
 def output_scale(model: ModelConfig) -> float:
-    """Factor on the logits.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> output_scale(TEXT.model(64))  # 1/r, r = 64/32
-    0.5
-    """
+    """Factor on the logits."""
     return 1 / model.width_ratio if model.parametrization == "mup" else 1.0

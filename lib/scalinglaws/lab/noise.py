@@ -56,12 +56,6 @@ def two_batches(
     ----------
     small_sq, big_sq
         Squared norms (n,) of the gradients of batches of ``small_tokens`` and of ``big_tokens``.
-
-    Examples
-    --------
-    >>> grad_sq, trace = two_batches([5.0], [3.0], small_tokens=100, big_tokens=300)
-    >>> grad_sq, trace / grad_sq  # |G|^2, and the noise scale in tokens
-    (array([2.]), array([150.]))
     """
     if not 0 < small_tokens < big_tokens:
         raise ValueError(f"small_tokens={small_tokens}, big_tokens={big_tokens}: give two sizes, the smaller one first")
@@ -80,13 +74,6 @@ def many_samples(total: np.ndarray, total_sq: float, n: int, *, sample_tokens: i
         Sum (P,) of the gradients.
     total_sq
         Sum of their squared norms.
-
-    Examples
-    --------
-    >>> gradients = np.random.default_rng(0).normal(1.0, 2.0, (10_000, 8))  # |G|^2 = 8, tr(Sigma) = 32
-    >>> total, total_sq = gradients.sum(0), np.square(gradients).sum()
-    >>> np.round(many_samples(total, total_sq, len(gradients), sample_tokens=1), 1)
-    array([ 8., 32.])
     """
     mean_sq = float(total @ total) / n**2
     of_one = (total_sq - n * mean_sq) / (n - 1)  # trace of the covariance of one sample
@@ -94,11 +81,7 @@ def many_samples(total: np.ndarray, total_sq: float, n: int, *, sample_tokens: i
 
 
 def average(grad_sq: ArrayLike, trace: ArrayLike) -> NoiseScale:
-    """Noise scale from repeated estimates (n,) of its parts, as of `two_batches` along a stretch of training.
-
-    >>> average([1.0, 1.2, 0.8], [500.0, 480.0, 520.0]).noise_scale
-    500.0
-    """
+    """Noise scale from repeated estimates (n,) of its parts, as of `two_batches` along a stretch of training."""
     parts = np.stack([np.asarray(grad_sq, float), np.asarray(trace, float)])  # 2 n
     n = parts.shape[1]
     without_one = (parts.sum(1, keepdims=True) - parts) / max(1, n - 1)
@@ -116,13 +99,6 @@ def from_samples(totals: np.ndarray, totals_sq: np.ndarray, n: Sequence[int], *,
         Sums (groups,) of their squared norms.
     n
         Samples in each group.
-
-    Examples
-    --------
-    >>> groups = np.random.default_rng(0).normal(1.0, 2.0, (16, 100, 8))  # tr(Sigma) / |G|^2 = 4
-    >>> found = from_samples(groups.sum(1), np.square(groups).sum((1, 2)), [100] * 16, sample_tokens=1)
-    >>> f"{found.noise_scale:.1f} +- {found.noise_scale_se:.1f} tokens"
-    '3.9 +- 0.2 tokens'
     """
     count, total, total_sq = sum(n), totals.sum(0), float(totals_sq.sum())
     without_one = [
@@ -144,13 +120,7 @@ def _estimate(parts: np.ndarray, without_one: np.ndarray) -> NoiseScale:
 
 
 def per_sequence_gradients(theta: Tensor, x: Tensor, y: Tensor, spec: RunSpec) -> Tensor:
-    """Gradient (n, P) of the mean loss of each sequence x, y (n, T): n copies of the model see one sequence each.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> spec, tokens = TEXT.spec(16, 10_240), torch.arange(130).view(2, 65) % 128
-    >>> per_sequence_gradients(models.init(spec.model, 0), tokens[:, :-1], tokens[:, 1:], spec).shape
-    torch.Size([2, 7168])
-    """
+    """Gradient (n, P) of the mean loss of each sequence x, y (n, T): n copies of the model see one sequence each."""
     at = models.tables(spec.model, device=theta.device)
 
     def total(copies: Tensor) -> Tensor:
@@ -196,17 +166,6 @@ def measure(
     ------
     ValueError
         When ``at`` or the sizes do not fit the run, or training diverges before the last point.
-
-    Examples
-    --------
-    >>> from scalinglaws.lab.grids import vary
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
-    >>> table = measure(spec, corpus, at=[4096], sequences=32, runtime=Runtime(device="cpu"))
-    >>> table[["tokens", "method"]].values.tolist()
-    [[4096, 'two_batches'], [4096, 'per_sequence']]
     """
     seq_len, per_step = spec.model.seq_len, spec.train.batch_tokens // spec.model.seq_len
     small = max(1, per_step // 4) if small_tokens is None else small_tokens // seq_len
@@ -291,11 +250,6 @@ def steps_to_target(steps: ArrayLike, losses: ArrayLike, target: float) -> float
     float
         nan when the curve never reaches the target, and when it has already done so at its first point: then ask for
         earlier scores.
-
-    Examples
-    --------
-    >>> steps_to_target([100, 200, 400], [4.0, 3.0, 2.0], target=2.5)  # sqrt(200 400)
-    282.842712474619
     """
     steps, losses = np.asarray(steps, float), np.asarray(losses, float)
     if steps.shape != losses.shape or steps.ndim != 1 or not (np.diff(steps, prepend=0) > 0).all():

@@ -37,13 +37,6 @@ class Runtime:
     ------
     ValueError
         When a value is none of those allowed.
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> spec = TEXT.spec(32, 1e6)
-    >>> AUTO.resolve(spec).device in ("cpu", "cuda"), CPU.resolve(spec).compile, f"{CPU.eager_seconds(spec):.0f} s"
-    (True, False, '8 s')
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
@@ -91,21 +84,12 @@ CPU = Runtime(device="cpu", precision="fp32", compile=False)  # the same bits ea
 
 
 def compile_pays_from(spec: RunSpec) -> float:
-    """Seconds of eager training from which compilation, some 10 s a layer, makes a run shorter.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> compile_pays_from(TEXT.spec(32, 1e6))
-    120.0
-    """
+    """Seconds of eager training from which compilation, some 10 s a layer, makes a run shorter."""
     return 60.0 * (1 + spec.model.n_layer)
 
 
 def ranks() -> tuple[int, int]:
-    """Number of this process, from 0, and how many train one model together; (0, 1) outside of `process_group`.
-
-    >>> ranks()
-    (0, 1)
-    """
+    """Number of this process, from 0, and how many train one model together; (0, 1) outside of `process_group`."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
@@ -117,10 +101,6 @@ def process_group(device: str = "auto") -> Iterator[tuple[int, int]]:
 
     Each then takes its share of the sequences of every batch, and their gradients are averaged. Batches, updates,
     evaluations and results are those of one process, up to rounding. ``device`` is that of `Runtime`.
-
-    >>> with process_group() as (rank, n_ranks):
-    ...     print(rank, n_ranks)
-    0 1
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield ranks()
@@ -158,11 +138,7 @@ def keep_memory() -> bool:
 
 
 def compute_dtype(runtime: Runtime) -> torch.dtype:
-    """Type in which activations and products are computed; weights are kept in float32.
-
-    >>> compute_dtype(CPU)
-    torch.float32
-    """
+    """Type in which activations and products are computed; weights are kept in float32."""
     return torch.bfloat16 if runtime.precision == "bf16" else torch.float32
 
 

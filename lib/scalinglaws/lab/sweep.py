@@ -44,12 +44,6 @@ def load(name: str) -> list[RunSpec]:
     ------
     ValueError
         When there is no such file, or it has no ``specs``, or they are no specs.
-
-    Examples
-    --------
-    >>> specs = load("synthetic")
-    >>> len(specs), specs[0].model.d_model
-    (126, 128)
     """
     path = Path(name) if name.endswith(".py") else SWEEPS / f"{name}.py"
     if not path.is_file():
@@ -63,13 +57,7 @@ def load(name: str) -> list[RunSpec]:
 
 
 def work(specs: Iterable[RunSpec]) -> dict[RunSpec, float]:
-    """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> from scalinglaws.lab.grids import grid
-    >>> [f"{flops:.2g}" for flops in work(grid(TEXT, (16,), (102_400, 204_800))).values()]
-    ['4.4e+09', '5.3e+09']
-    """
+    """FLOPs to train each spec; a length of a WSD trunk costs its cooldown and what it adds to the trunk."""
     out = {}
     for trunk in by_trunk(specs):
         there = 0.0  # tokens that the trunk has seen when this run leaves it
@@ -88,13 +76,6 @@ def plan(specs: Iterable[RunSpec], store: "RunStore | str | Path") -> "pd.DataFr
         ``n_layer``, ``d_model``, ``n_params_nonemb``, ``tokens`` and ``flops`` of one run, ``runs``, how many are
         ``missing`` from the store, and the ``seconds`` those take one worker. The rate is that of the stored runs
         of the nearest size; where there are none, `FLOPS_PER_SECOND`.
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> specs = [TEXT.spec(16, 102_400, seed=seed) for seed in range(3)]
-    >>> plan(specs, "runs/none")[["d_model", "tokens", "runs", "missing"]].to_dict("records")
-    [{'d_model': 16, 'tokens': 102400, 'runs': 3, 'missing': 3}]
     """
     import pandas as pd
 
@@ -135,11 +116,6 @@ def part(specs: Iterable[RunSpec], index: int, of: int) -> list[RunSpec]:
     """Share ``index`` (from 0) of ``of`` nearly equal shares, for workers that share nothing; trunks stay whole.
 
     The shares are the same on every machine, and none is empty where there are as many trunks.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> specs = [TEXT.spec(16, 102_400, seed=seed) for seed in range(5)]
-    >>> [len(part(specs, index, 2)) for index in range(2)]
-    [3, 2]
     """
     from scalinglaws.lab import ensemble
 

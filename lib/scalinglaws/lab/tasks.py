@@ -82,16 +82,6 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
     corpus
         Prompts come from its validation text. Tasks that it does not have, or that do not fit into the model's
         ``seq_len``, are left out.
-
-    Examples
-    --------
-    >>> from scalinglaws.recipe import TEXT
-    >>> from scalinglaws.lab import corpus
-    >>> ids = np.arange(1000, dtype=np.uint8) % 128
-    >>> no_text = corpus.Corpus(name="counting", vocab_size=128, train=ids, val=ids, fingerprint="none")
-    >>> spec = TEXT.spec(16, 10_240)
-    >>> score(models.init(spec.model, 0), spec, no_text)  # no text, no task
-    {}
     """
     scores = {}
     if corpus.bytes_per_token is not None and spec.model.seq_len >= WINDOW:
@@ -107,10 +97,6 @@ def best_exact(source: MarkovSource, k: int) -> float:
     """Chance that the k most probable next symbols all come, each predicted from the true symbols before it.
 
     This is the highest "markov_exact_k" that any model can expect; k = 1 is the highest accuracy.
-
-    >>> source = MarkovSource(vocab_size=8)
-    >>> round(best_exact(source, 1), 3), round(best_exact(source, 4), 3)
-    (0.493, 0.057)
     """
     v = source.vocab_size
     best = source.transition.argmax(-1)  # (V, V)

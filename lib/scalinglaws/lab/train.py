@@ -40,11 +40,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     Warm-up is linear over ``warmup_tokens``. Then "constant" stays; "wsd" stays and falls linearly over the last
     ``cooldown_frac`` of the run (Hu et al. 2024), also where that begins before the warm-up ends; "cosine" falls over
     the whole rest of the run.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> config = TEXT.spec(16, 102_400).train  # WSD: the warm-up is a tenth of the run, the cooldown a fifth
-    >>> [round(learning_rate(config, step), 5) for step in (0, 100, 199)]
-    [0.0005, 0.01, 0.00025]
     """
     before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
     warm = config.lr * after / config.warmup_tokens if after < config.warmup_tokens else config.lr
@@ -65,13 +60,6 @@ class Batches:
     The text is cut into sequences of ``seq_len`` + 1 tokens that overlap in one token, so that each token is a target
     once per epoch; each epoch is a new shuffle. Batch ``i`` can be asked for at any time, which is what makes resuming
     exact. Unique tokens from everywhere are some of the whole corpus' sequences, the same ones for every seed.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> x, y = Batches(corpus, TEXT.spec(16, 10_240), "cpu")[0]
-    >>> x.shape, x[0, :4].tolist(), y[0, :4].tolist()
-    (torch.Size([8, 64]), [64, 65, 66, 67], [65, 66, 67, 68])
     """
 
     def __init__(self, corpus: Corpus, spec: RunSpec, device: str):
@@ -126,12 +114,7 @@ def _drawn(n: int, wanted: int) -> np.ndarray:
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor.
-
-    >>> x, y = cut(np.arange(10), np.array([0, 4]), seq_len=3)
-    >>> x.tolist(), y.tolist()
-    ([[0, 1, 2], [4, 5, 6]], [[1, 2, 3], [5, 6, 7]])
-    """
+    """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor."""
     index = starts[:, None] + np.arange(seq_len + 1)
     if isinstance(text, Tensor):
         block = text[torch.as_tensor(index, device=text.device)].long()
@@ -229,21 +212,12 @@ def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callab
 
 
 def clip_factor(g: Tensor, config: TrainConfig) -> Tensor:
-    """Factor (K..., 1), at most 1, that brings gradients (K..., P) down to the norm ``grad_clip``.
-
-    >>> clip_factor(torch.tensor([3.0, 4.0]), TrainConfig(tokens=64, batch_tokens=64, lr=1e-2, grad_clip=1.0))
-    tensor([0.2000])
-    """
+    """Factor (K..., 1), at most 1, that brings gradients (K..., P) down to the norm ``grad_clip``."""
     return (config.grad_clip / (g.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1.0)
 
 
 def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
-    """Factor on the learning rate of each weight, or its weight decay: (P,).
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> spread(TEXT.spec(64, 10_240), "lr").unique()  # hidden matrices under muP: 32/64
-    tensor([0.5000, 1.0000])
-    """
+    """Factor on the learning rate of each weight, or its weight decay: (P,)."""
     scale = spec.train.weight_decay if name == "decay" else 1.0
     each = rules(spec.model).values()
     return torch.cat([torch.full((math.prod(rule.shape),), scale * getattr(rule, name)) for rule in each])
@@ -253,9 +227,6 @@ def plain_gradient(f: Callable, *, has_aux: bool = False) -> Callable[..., tuple
     """`torch.func.grad_and_value` without torch.func: ``(theta, ...) -> (gradient, value)`` of a scalar function.
 
     With ``has_aux`` the function returns a scalar and more, and the value is that pair.
-
-    >>> plain_gradient(lambda theta: theta.square().sum())(torch.tensor([1.0, 2.0]))
-    (tensor([2., 4.]), tensor(5.))
     """
 
     def gradient(theta, *rest):
@@ -272,12 +243,6 @@ def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
     """Loss (sequences, seq_len) in nats of each token of the fixed validation sample, in float32.
 
     The sample is ``eval_tokens`` long and spread evenly over the validation text.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> spec = TEXT.spec(16, 10_240)
-    >>> ids = np.arange(140_000, dtype=np.uint8) % 128
-    >>> evaluate(model.init(spec.model, 0), spec, ids).mean()  # log 128: the head starts at zero
-    tensor(4.8520)
     """
     seq_len, starts = spec.model.seq_len, _eval_starts(spec, text)
     out, at = [], model.tables(spec.model, device=theta.device)
@@ -308,18 +273,6 @@ class Loop:
     ------
     ValueError
         When corpus, runtime and spec do not fit each other.
-
-    Examples
-    --------
-    >>> from scalinglaws.lab.grids import vary
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
-    >>> loop = Loop(spec, corpus, Runtime(device="cpu"))
-    >>> state = loop.start()
-    >>> loop.run(state, 10, spec.train), state.step, len(state.losses)
-    ('', 10, 10)
     """
 
     def __init__(self, spec: RunSpec, corpus: Corpus, runtime: Runtime):
@@ -480,16 +433,6 @@ def train_branches(
     ------
     ValueError
         When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
-
-    Examples
-    --------
-    >>> from scalinglaws.lab.grids import grid, vary
-    >>> from scalinglaws.recipe import TEXT
-    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
-    >>> corpus = Corpus(name="counting", vocab_size=128, train=ids, val=ids[:2000], fingerprint="none")
-    >>> specs = [vary(spec, eval_tokens=1024) for spec in grid(TEXT, (16,), (10_240, 20_480))]
-    >>> [run.spec.train.tokens for run in train_branches(specs, corpus, Runtime(device="cpu"))]
-    [10240, 20480]
     """
     specs = list(specs)
     longest = max(specs, key=lambda s: s.train.tokens)
@@ -511,12 +454,7 @@ def train_branches(
 
 
 def cooldown_start(config: TrainConfig) -> int:
-    """The first step of a WSD run whose learning rate depends on the run's length.
-
-    >>> from scalinglaws.recipe import TEXT
-    >>> cooldown_start(TEXT.spec(16, 102_400).train)  # of 200 steps
-    161
-    """
+    """The first step of a WSD run whose learning rate depends on the run's length."""
     endless = dataclasses.replace(config, cooldown_frac=0.0)
     rates = ((learning_rate(config, step), learning_rate(endless, step)) for step in range(config.steps))
     return next((step for step, (rate, before) in enumerate(rates) if rate < before), config.steps)

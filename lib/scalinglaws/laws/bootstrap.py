@@ -71,16 +71,6 @@ class Bootstrap:
     ) -> tuple[Array, Array] | Mapping[str, tuple[Array, Array]]:
         """Return the lower and upper end of the interval of a parameter or of anything computed from parameters.
 
-        >>> from scalinglaws.laws import power
-        >>> from scalinglaws.laws.fit import fit
-        >>> cloud = bootstrap(fit(power, x=[1, 2, 4, 8, 16], L=[8, 4.1, 2, 0.99, 0.5]), n=99, seed=0)
-        >>> low, high = cloud.interval("alpha")
-        >>> bool(low < 1 < high)
-        True
-        >>> low, high = cloud.interval(lambda theta: theta["A"] * 32 ** -theta["alpha"], method="bca")  # loss at 32
-        >>> bool(low < 0.25 < high)
-        True
-
         Parameters
         ----------
         quantity : str or callable, optional
@@ -128,14 +118,7 @@ class Bootstrap:
         return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
 
     def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
-        """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`.
-
-        >>> from scalinglaws.laws import power
-        >>> from scalinglaws.laws.fit import fit
-        >>> found = fit(power, x=[1, 2, 4, 8, 16], L=[8, 4.1, 2, 0.99, 0.5])
-        >>> sorted(bootstrap(found, n=99, seed=0).attach(level=0.9).intervals)
-        ['A', 'alpha']
-        """
+        """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`."""
         ends = self.interval(level=level, method=method)
         message = self.fit.message
         if self.message and self.message not in message:
@@ -314,12 +297,6 @@ def profile(fit: Fit, quantity: Quantity, *, level: float = 0.95) -> tuple[float
 
     Needs no resampling and is no symmetric approximation, but takes the noise to be the same at all points: where it
     is not, its intervals need not hold as often as they say.
-
-    >>> from scalinglaws.laws import power
-    >>> from scalinglaws.laws.fit import fit
-    >>> low, high = profile(fit(power, x=[1, 2, 4, 8, 16], L=[8, 4.1, 2, 0.99, 0.5]), "alpha")
-    >>> low < 1 < high
-    True
 
     Parameters
     ----------

@@ -79,12 +79,6 @@ def simulate(
 ) -> list[dict[str, Any]]:
     """Return a row per method and quantity of one simulated data set: the interval, and whether it holds the truth.
 
-    >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
-    >>> L = (1.8 + 480 / N**0.35 + 2100 / D**0.37) * np.tile([0.99, 1.01, 1.0], 3)
-    >>> rows = simulate(Design.of(fit(chinchilla, N=N, D=D, L=L)), "Gaussian", 0, resamples=9, methods=["percentile"])
-    >>> [row["quantity"] for row in rows]
-    ['alpha', 'beta', 'E', 'a', 'ln N_opt']
-
     Parameters
     ----------
     design : Design
@@ -162,10 +156,6 @@ def _by_curvature(design: Design, found: Fit) -> dict[str, tuple[float, float]]:
 
 def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     """Return, for each noise, method and quantity, how many simulations there are and how many intervals held.
-
-    >>> one = {"noise": "Gaussian", "method": "bca", "quantity": "E", "low": 0.0, "high": 1.0}
-    >>> coverage(pd.DataFrame([one | {"held": True}, one | {"held": False}]))["share"].tolist()
-    [50.0]
 
     Parameters
     ----------

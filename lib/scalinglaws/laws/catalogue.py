@@ -499,9 +499,5 @@ LAWS: Mapping[str, Law] = {law.name: law for law in [*globals().values()] if isi
 
 
 def kaplan_scale(A: ArrayLike, alpha: ArrayLike) -> Array:
-    r"""Return the x_c of Kaplan et al. 2020, eqs. 1.1-1.3, in the unit of x: :math:`(x_c/x)^\alpha = A x^{-\alpha}`.
-
-    >>> f"{kaplan_scale(11.471, 0.076):.2g}"
-    '8.8e+13'
-    """
+    r"""Return the x_c of Kaplan et al. 2020, eqs. 1.1-1.3, in the unit of x: :math:`(x_c/x)^\alpha = A x^{-\alpha}`."""
     return np.power(np.asarray(A, float), 1 / np.asarray(alpha, float))

@@ -35,12 +35,6 @@ def identifiability(fit: Fit) -> Identifiability:
     """Return condition, correlations, and in words what the fitted points cannot tell.
 
     Works for any fit, also one that `Fit.checked` refuses.
-
-    >>> from scalinglaws.laws import power
-    >>> from scalinglaws.laws.fit import fit
-    >>> print(identifiability(fit(power, x=[1, 2, 4, 8], L=[8, 4, 2, 1])).summary())
-    the points determine the parameters (condition 1.2904)
-      - x spans a factor of 8: too narrow to show a power law, widen it
     """
     usable = fit.condition <= MAX_CONDITION
     errors = _relative_errors(fit) if usable and fit.correlations else {}

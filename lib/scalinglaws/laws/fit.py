@@ -58,10 +58,6 @@ class Fit:
 
     The objective is the *sum* over the points of Huber's function of the residual: r²/2 up to ``delta``, and
     delta (|r| - delta/2) beyond. The residual is ln L - ln f, or L - f where ``residual`` is "raw".
-
-    >>> from scalinglaws.laws import power
-    >>> print(fit(power, x=[1, 2, 4, 8], L=[8, 4, 2, 1]).checked().summary().splitlines()[0])
-    power: ok: certified: the gradient vanishes and the curvature is positive, inside all bounds
     """
 
     law: Law
@@ -116,22 +112,11 @@ class Fit:
         return self
 
     def predict(self, **variables: ArrayLike | None) -> Array:
-        """Return the loss at new values of the law's variables by letter, counted as the fitted points were.
-
-        >>> from scalinglaws.laws import power
-        >>> float(fit(power, x=[1, 2, 4, 8], L=[8, 4, 2, 1]).predict(x=16).round(9))
-        0.5
-        """
+        """Return the loss at new values of the law's variables by letter, counted as the fitted points were."""
         return self.law.value(self.theta, *_by_letter(self.law, variables).values())
 
     def allocate(self, C: ArrayLike, *, k: float = FLOPS_PER_PARAM_TOKEN) -> tuple[Array, Array]:
-        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`.
-
-        >>> from scalinglaws.laws import chinchilla
-        >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
-        >>> f"{fit(chinchilla, N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37).allocate(1e21)[0]:.3g} parameters"
-        '2.94e+09 parameters'
-        """
+        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`."""
         return self.checked().law.optimum(self.theta, C, k=k)
 
     def summary(self) -> str:
@@ -155,13 +140,7 @@ class Fit:
         return "\n".join([*lines, f"  correlations  {pairs or 'none'}"])
 
     def to_json(self) -> str:
-        """Return the fit and its points as one JSON object; null is infinity: of delta, or an overflown parameter.
-
-        >>> from scalinglaws.laws import power
-        >>> found = fit(power, x=[1, 2, 4, 8], L=[8, 4, 2, 1])
-        >>> Fit.from_json(found.to_json()) == found
-        True
-        """
+        """Return the fit and its points as one JSON object; null is infinity: of delta, or an overflown parameter."""
         record: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "problem"}
         return dumps({"schema": SCHEMA} | record | {"law": self.law.name, "x": self.x, "L": self.L})
 

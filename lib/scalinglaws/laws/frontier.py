@@ -111,13 +111,7 @@ class Frontier:
         }
 
     def to_json(self) -> str:
-        """Return the frontier as one JSON object; null is a number that is not there.
-
-        >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
-        >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
-        >>> Frontier.from_json(found.to_json()).optimum(1e21) == found.optimum(1e21)
-        True
-        """
+        """Return the frontier as one JSON object; null is a number that is not there."""
         return dumps(self.record())
 
     @classmethod
@@ -292,9 +286,6 @@ def isoflop_bias(N: ArrayLike, *, alpha: float, beta: float) -> float:
     \rangle`: the least-squares line through a cubic. Leading order in the width, good to 5% up to 16 times either way.
     It does not hold for sizes off the center; `approach2` calculates with the sizes at hand. Budgets with the same
     offsets of their sizes have the same bias, which then moves the power law and not its exponent.
-
-    >>> round(isoflop_bias([1e7, 2e7, 4e7, 8e7, 16e7], alpha=0.35, beta=0.28), 4)
-    0.0191
     """
     u = np.log(np.asarray(N, float))
     u = u - u.mean()
@@ -321,11 +312,6 @@ def approach3(
 ) -> Fit:
     """Return the fit of Chinchilla's surface to runs, see `fit.fit`; its message says if N and D look swapped.
 
-    >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
-    >>> found = approach3(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
-    >>> [round(value, 6) for value in found.theta.values()]
-    [1.8, 480.0, 2100.0, 0.35, 0.37]
-
     Notes
     -----
     Hoffmann et al. 2022, section 3.3, used delta=1e-3.
@@ -340,11 +326,6 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     Gauss-Newton with the projection's own derivative (Golub & Pereyra 1973), from the best point of a coarse grid. The
     estimates replace the general fitter's in its `Fit`, which keeps its status and certificate. Where Gauss-Newton ends
     above the general fitter's objective, or outside of the law, that fit is returned as it is.
-
-    >>> N, D = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11]))
-    >>> found = variable_projection(N=N, D=D, L=1.8 + 480 / N**0.35 + 2100 / D**0.37)
-    >>> round(found.theta["alpha"], 6), round(found.theta["beta"], 6)
-    (0.35, 0.37)
 
     Raises
     ------

@@ -15,11 +15,6 @@ class Jet:
 
     Arithmetic follows the chain rule, so that derivatives are exact. R fits, p parameters, n points; an axis of 1
     stands for one that does not vary.
-
-    >>> x, y = Jet.parameters(np.array([[2.0, 3.0]]))
-    >>> product = x * y
-    >>> product.f.tolist(), product.J[0, :, 0].tolist(), product.H[0, :, :, 0].tolist()
-    ([[6.0]], [3.0, 2.0], [[0.0, 1.0], [1.0, 0.0]])
     """
 
     f: Array  # [R, n]

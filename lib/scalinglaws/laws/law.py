@@ -98,11 +98,6 @@ class Law(ABC):
         :math:`N = G (C/k)^a`, :math:`D = (C/k)^b / G` with :math:`a = \beta/(\alpha+\beta)`, :math:`b = 1 - a` and
         :math:`G = (\alpha A / \beta B)^{1/(\alpha+\beta)}`.
 
-        >>> law = PowerSum(name="", source="", terms=(Term("A", "N", "alpha"), Term("B", "D", "beta")))
-        >>> N, D = law.optimum({"A": 1.0, "alpha": 0.5, "B": 1.0, "beta": 0.5}, 6e20)
-        >>> f"{N:.3g} {D:.3g}"
-        '1e+10 1e+10'
-
         Parameters
         ----------
         theta : array [..., p] or mapping
@@ -138,12 +133,7 @@ class Law(ABC):
             return np.exp(log_N), np.exp(log_nd - log_N)
 
     def optimum_exponents(self, theta: Theta) -> tuple[Array, Array]:
-        r"""Return a and b of :math:`N_{opt} \propto C^a`, :math:`D_{opt} \propto C^b`; a + b = 1. See `optimum`.
-
-        >>> law = PowerSum(name="", source="", terms=(Term("A", "N", "alpha"), Term("B", "D", "beta")))
-        >>> [float(x) for x in law.optimum_exponents({"A": 1.0, "alpha": 0.25, "B": 1.0, "beta": 0.75})]
-        [0.75, 0.25]
-        """
+        r"""Return a and b of :math:`N_{opt} \propto C^a`, :math:`D_{opt} \propto C^b`; a + b = 1. See `optimum`."""
         array = self.array(theta)
         _, alpha, _, beta = self.balance(array)
         self._check_falls(array)
@@ -229,10 +219,6 @@ class Law(ABC):
     def value(self, theta: Theta, *x: ArrayLike) -> Array:
         """Return the loss, in the unit the law was fitted in (nats per token in this book).
 
-        >>> law = PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha")))
-        >>> law.value({"E": 2.0, "A": 10.0, "alpha": 0.5}, [25, 100]).tolist()
-        [4.0, 3.0]
-
         Parameters
         ----------
         theta : array [..., p] or mapping
@@ -249,12 +235,7 @@ class Law(ABC):
         return self.jet(u, logs)[0].reshape(shape)
 
     def gradient(self, theta: Theta, *x: ArrayLike) -> Array:
-        """Return the derivatives of the loss by each parameter: shape of `value`, then p.
-
-        >>> law = PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha")))
-        >>> law.gradient({"E": 2.0, "A": 10.0, "alpha": 0.5}, 25).round(3).tolist()
-        [1.0, 0.2, -6.438]
-        """
+        """Return the derivatives of the loss by each parameter: shape of `value`, then p."""
         u, logs, shape = self._flat(theta, x)
         per_coordinate = self.jet(u, logs)[1]  # [R, p, n]
         chain = np.where(self._is_log, 1 / self.theta(u), 1.0)  # dA = A d(ln A)
@@ -281,11 +262,7 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class PowerSum(Law):
-    r"""A floor plus powers: :math:`L = E + \sum_k A_k x_k^{-\alpha_k}`; two terms may share an exponent.
-
-    >>> PowerSum(name="", source="", terms=(Term("E"), Term("A", "N", "alpha"))).latex
-    'L(N) = E + \\frac{A}{N^{\\alpha}}'
-    """
+    r"""A floor plus powers: :math:`L = E + \sum_k A_k x_k^{-\alpha_k}`; two terms may share an exponent."""
 
     terms: tuple[Term, ...]
 

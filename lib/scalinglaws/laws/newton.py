@@ -130,12 +130,6 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
     centered losses for each fit in place of the problem's own. A fit has settled where the curvature is positive and
     the Newton decrement at most `decrement_goal`.
 
-    >>> from scalinglaws.laws import power
-    >>> problem = Problem.of(power, {"x": np.array([1.0, 2, 4, 8])}, np.array([8.0, 4, 2, 1]), "log")
-    >>> u, value, settled = newton(problem, np.array([[0.1, 0.5]]), np.ones((1, 4)), np.inf)
-    >>> u.round(9).tolist(), settled.tolist()
-    ([[0.0, 1.0]], [True])
-
     Notes
     -----
     Levenberg 1944 and Marquardt 1963 for the damping, with the exact Hessian in place of Gauss-Newton's.

@@ -22,13 +22,7 @@ class CorpusMismatch(UserWarning):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """Token ids to train and to validate on.
-
-    >>> ids = np.arange(1000, dtype=np.uint8) % 8
-    >>> corpus = Corpus(name="counting", vocab_size=8, train=ids, val=ids[:100], fingerprint="none")
-    >>> corpus.encode("1 2 3"), corpus.decode([4, 5])
-    (array([1, 2, 3], dtype=uint8), '4 5')
-    """
+    """Token ids to train and to validate on."""
 
     name: str
     vocab_size: int

@@ -38,11 +38,7 @@ class Symbols:
 
 
 def codec_of(vocab: str) -> "Bytes | Subwords":
-    """Vocabulary by name or by the path of a tokenizer file, from here or from the library's own.
-
-    >>> codec_of("ascii").encode("law")
-    array([108,  97, 119], dtype=uint8)
-    """
+    """Vocabulary by name or by the path of a tokenizer file, from here or from the library's own."""
     if vocab in ("ascii", "bytes"):
         return Bytes(vocab_size=128 if vocab == "ascii" else 256)
     path = Path(vocab) if Path(vocab).is_file() else DATA.parent / vocab

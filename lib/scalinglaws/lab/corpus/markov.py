@@ -25,12 +25,6 @@ class MarkovSource:
 
     where u is Zipf's law, and q1 and q2 give their mass to a few distinct candidates, drawn from u for every context.
     A model that knows nothing scores H0, one that has learned the bigrams H1, a perfect one the entropy (all nats).
-
-    >>> source = MarkovSource(vocab_size=8)
-    >>> f"{source.unigram_entropy:.3f} > {source.bigram_entropy:.3f} > {source.entropy:.3f} nats"
-    '1.607 > 1.490 > 1.339 nats'
-    >>> f"{source.nll(source.sample(100_000, seed=0)).mean():.2f}, and in windows of 16 at least {source.floor(16):.3f}"
-    '1.33, and in windows of 16 at least 1.348'
     """
 
     vocab_size: int = 128  # symbols; at most 256
@@ -174,10 +168,6 @@ def markov(source: MarkovSource | None = None, *, n_tokens: int = MARKOV_TOKENS)
     """Corpus of ``n_tokens`` symbols of a synthetic source, validated on 2^20 symbols of another sample of it.
 
     The same train part, longer, comes with a larger ``n_tokens``.
-
-    >>> corpus = markov(MarkovSource(vocab_size=8), n_tokens=20_000)
-    >>> corpus.vocab_size, corpus.train.shape, round(corpus.entropy, 3)
-    (8, (20000,), 1.339)
     """
     source = source or MarkovSource()
     fingerprint = digest_of([repr(source), source.sample(4096, seed=0).tobytes().hex()])[:16]
