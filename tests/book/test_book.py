@@ -5,6 +5,7 @@ import json
 import math
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import matplotlib as mpl
@@ -145,7 +146,7 @@ def test_chapter_code_obeys(chapter):
 
 def test_chapter_hides_only_its_setup_and_right_answers(chapter):
     code = enumerate(cells(chapter, "code"))
-    hidden = [k for k, (_, source, tags, _) in code if "remove-cell" in tags and "book.Exercise(" not in source]
+    hidden = [k for k, (_, source, tags, _) in code if "remove-cell" in tags and "book.exercise(" not in source]
     assert hidden in ([], [0])
     calls = [source for _, source, _, _ in cells(chapter, "code") if "book.setup()" in source]
     assert len(calls) <= 1
@@ -155,15 +156,34 @@ def test_exercises_can_be_checked_and_the_solution_is(chapter):
     """At least two exercises of a chapter know their answer; each has a place for the reader's, and accepts ours."""
     names, calls, asserted = set(), set(), ""
     for _, source, tags, _ in cells(chapter, "code"):
-        if "book.Exercise(" in source:
+        if "book.exercise(" in source:
             assert "remove-cell" in tags, "the answer is in sight"
-            names |= set(re.findall(r"^(\w+) = book\.Exercise\(", source, re.MULTILINE))
+            names |= set(re.findall(r"^(\w+) = book\.exercise\(", source, re.MULTILINE))
         calls |= set(re.findall(r"^(\w+)\.check\(\w+\)$", source, re.MULTILINE))
         tree = ast.parse(TransformerManager().transform_cell(source))
         asserted += "\n".join(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Assert))
     untested = {name for name in names if f"{name}.check(" not in asserted}
     assert len(names) >= 2
     assert (names - calls, untested) == (set(), set())
+
+
+def test_exercises_and_their_words_are_held_to_each_other():
+    """Each table of data/exercises.toml belongs to one exercise of its chapter, and each of its slips has a value."""
+    words = tomllib.loads((ROOT / "data/exercises.toml").read_text(encoding="utf-8"))
+    assert {field for table in words.values() for field in table} <= {"unit", "rel", "absolute", "choices", "slips"}
+    asked = []
+    for path in CHAPTERS:
+        code = "\n\n".join(source for _, source, _, _ in cells(json.loads(path.read_text()), "code"))
+        assert "book.Exercise(" not in code, f"{path.stem}: words in a cell"
+        for node in ast.walk(ast.parse(TransformerManager().transform_cell(code))):
+            if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("book.exercise("):
+                key = ast.literal_eval(node.value.args[0])
+                given = {keyword.arg: keyword.value for keyword in node.value.keywords}
+                assert (f"{path.name[:2]}-", ast.unparse(node.targets[0])) == (key[:3], f"exercise_{key[3:]}")
+                named = [ast.literal_eval(short) for short in given["slips"].keys]
+                assert sorted(named) == sorted(words[key]["slips"]), key
+                asked.append(key)
+    assert sorted(asked) == sorted(words)
 
 
 def test_the_hidden_cell_brings_the_library_where_there_is_none(chapter):

@@ -1,10 +1,10 @@
 """Exercises that answer back: what is off about an answer, without the answer.
 
-A chapter states an exercise once, with the right answer computed and the slips that readers make computed too; the
-reader calls `Exercise.check` as often as they like.
+A chapter computes the answer and what each slip leads to; ``data/exercises.toml`` has the words of its exercises.
 """
 
 import math
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -12,7 +12,9 @@ from types import EllipsisType
 
 import numpy as np
 
-__all__ = ["Checked", "Exercise"]
+from scalinglaws.files import DATA
+
+__all__ = ["Checked", "Exercise", "exercise"]
 
 Answer = float | str | Sequence[float]
 
@@ -21,16 +23,10 @@ FACTORS = (
     (-1.0, "the size is right, the sign is not"),
     (100.0, "a fraction is wanted, not a percentage"),
     (0.01, "a percentage is wanted, not a fraction"),
-    (math.log(10), "look at the base of the logarithm"),
-    (1 / math.log(10), "look at the base of the logarithm"),
-    (math.log(2), "look at the base of the logarithm: bits are not nats"),
-    (1 / math.log(2), "look at the base of the logarithm: bits are not nats"),
-    (2.0, "a factor of 2 too many"),
-    (0.5, "a factor of 2 is missing"),
-    (3.0, "a factor of 3 too many"),
-    (1 / 3, "a factor of 3 is missing"),
-    (6.0, "a factor of 6 too many"),
-    (1 / 6, "a factor of 6 is missing"),
+    *((k, "look at the base of the logarithm") for k in (math.log(10), 1 / math.log(10))),
+    *((k, "look at the base of the logarithm: bits are not nats") for k in (math.log(2), 1 / math.log(2))),
+    *((k, f"a factor of {k} too many") for k in (2, 3, 6)),
+    *((1 / k, f"a factor of {k} is missing") for k in (2, 3, 6)),
 )
 POWERS = (
     (-1.0, "upside down: take it the other way round"),
@@ -48,10 +44,8 @@ class Checked:
     right: bool
     message: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.message
-
-    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         kind = "right" if self.right else "not-yet"
@@ -77,8 +71,7 @@ class Exercise:
     choices : sequence of str
         Between which a word has to choose.
     slips : mapping
-        Wrong answers by what led to them, each shaped like the answer. The text is said to whoever makes that slip:
-        it names the mistake, not the number.
+        Wrong answers, shaped like the answer, by the text that is said to them: it names the mistake, not the number.
     """
 
     name: str
@@ -145,14 +138,10 @@ class Exercise:
     def _common(self, given: np.ndarray, right: np.ndarray) -> str:
         """A mistake that would make the answer of the right one, in words; empty where none does."""
         rel = min(self.rel, EXPLAINS)
-        for factor, text in FACTORS:
-            if _close(given, factor * right, rel, 0.0):
-                return text
-        if (right > 0).all():
-            for power, text in POWERS:
-                if not np.allclose(right, 1.0, rtol=0.1) and _close(given, right**power, rel, 0.0):
-                    return text
-        return ""
+        wrong = [(factor * right, text) for factor, text in FACTORS]
+        if (right > 0).all() and not np.allclose(right, 1.0, rtol=0.1):
+            wrong += [(right**power, text) for power, text in POWERS]
+        return next((text for value, text in wrong if _close(given, value, rel, 0.0)), "")
 
     def _distance(self, given: np.ndarray, right: np.ndarray) -> str:
         """Where and which way the answer is off, roughly."""
@@ -169,8 +158,31 @@ class Exercise:
         return f"{where} is {which} {far}".strip()
 
 
+def exercise(key: str, *, answer: Answer, slips: Mapping[str, Answer]) -> Exercise:
+    """An exercise of a chapter: its words from ``data/exercises.toml``, its numbers given.
+
+    Parameters
+    ----------
+    key : str
+        Chapter and number, such as "09-1".
+    answer, slips
+        As `Exercise` has them, but each slip by the short name that the file gives it.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such exercise, or other slips than are given.
+    """
+    words = tomllib.loads((DATA / "exercises.toml").read_text(encoding="utf-8")).get(key)
+    if words is None:
+        raise ValueError(f"no exercise {key!r} in data/exercises.toml; write its words there first")
+    said = words.pop("slips", {})
+    if said.keys() != slips.keys():
+        raise ValueError(f"{key}: slips are {', '.join(slips)}; data/exercises.toml has {', '.join(said)}: give these")
+    return Exercise(name=f"Exercise {key[3:]}", answer=answer, slips={said[k]: slips[k] for k in said}, **words)
+
+
 def _close(given: np.ndarray, right: np.ndarray, rel: float, absolute: float) -> bool:
     """Whether all numbers are within a part of the right ones, or within an absolute distance."""
-    return given.shape == right.shape and bool(
-        (np.abs(given - right) <= np.maximum(rel * np.abs(right), absolute)).all()
-    )
+    allowed = np.maximum(rel * np.abs(right), absolute)
+    return given.shape == right.shape and bool((np.abs(given - right) <= allowed).all())

@@ -1,11 +1,13 @@
 """The exercises' helper: it knows a right answer, and says what is off about a wrong one without giving it away."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
-from scalinglaws.book.exercise import Exercise
+from scalinglaws import book
+from scalinglaws.book.exercises import Exercise
 
 TOKENS = Exercise(
     name="Exercise 1", answer=1.4e12, unit="tokens", slips={"the embeddings count here": 1.1e12, "that is N": 7e10}
@@ -86,3 +88,30 @@ def test_the_reply_is_shown_as_one_line_and_escaped():
     assert repr(reply) == "Exercise <7>: right."
     assert 'role="status">Exercise &lt;7&gt;: right.</p>' in reply._repr_html_()
     assert repr(Exercise(name="Exercise 8", answer=1.5)).count("1.5") == 0
+
+
+def test_an_exercise_of_the_book_has_its_words_from_the_file_and_in_its_order():
+    slips = {"three-tens": (2, 1, 1), "swapped": (2, 1, 1), "loss-rises": 3, "of-size": 4, "fixed-batch": 5}
+    three = book.exercise("01-1", answer=(1, 1, 1), slips=slips | {"tens-multiplied": 6})
+    assert three.check([2, 1, 1]).message == "Exercise 1: not yet: size and data are the other way round."
+    word = book.exercise("02-3", answer="past", slips={"wrong": "start"})
+    assert (word.name, list(word.choices)) == ("Exercise 3", ["past", "start"])
+    number = book.exercise("06-4", answer=-1.0, slips={"one-base": 0.0})
+    assert (number.unit, number.absolute, number.rel) == ("octaves", 0.5, Exercise.rel)
+
+
+@pytest.mark.parametrize(
+    ("slips", "said"),
+    [
+        ({"data": 0.45}, "10-2: slips are data; data/exercises.toml has data, even: give these"),
+        ({"data": 0.45, "even": 0.5, "odd": 0.6}, "slips are data, even, odd; data/exercises.toml has data, even:"),
+    ],
+)
+def test_a_slip_that_is_missing_or_has_no_words_is_refused(slips, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        book.exercise("10-2", answer=0.55, slips=slips)
+
+
+def test_an_exercise_without_words_is_refused():
+    with pytest.raises(ValueError, match=r"no exercise '10-9' in data/exercises.toml; write its words there first"):
+        book.exercise("10-9", answer=0.55, slips={})
