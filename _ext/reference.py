@@ -20,9 +20,6 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import Config, NumpyDocstring
 from sphinx.util.nodes import make_refnode
 
-import scalinglaws
-from scalinglaws.laws import Law, PowerSum
-
 SECTIONS = Config(napoleon_use_param=False, napoleon_use_rtype=False)
 MARKUP = re.compile(r"(?ms)(``.*?``|`[^`]*`|^ *>>> .*?(?=^\s*$|\Z))")
 BLOCKS = {"l": "span", "d": "i"}
@@ -127,8 +124,8 @@ def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines
     if "Examples" not in lines and any(line.startswith("---") for line in lines[:first]):
         lines[first:first] = ["Examples", "--------"]  # or it would belong to the section above
     lines[:] = NumpyDocstring(plain("\n".join(lines)), SECTIONS).lines()
-    if isinstance(thing, Law):
-        lines[:] = [] if isinstance(thing, PowerSum) else lines  # those have only the docstring of their class
+    if what == "data" and hasattr(thing, "latex"):
+        lines[:] = [] if hasattr(thing, "terms") else lines  # a sum of powers has only the docstring of its class
         lines += ["", f".. math:: {thing.latex.replace(chr(92) + 'quad', 2 * chr(92))}", ""]  # a line for each equation
         letters, fitted = (", ".join(f"``{each}``" for each in names) for names in (thing.variables, thing.parameters))
         lines += [f"Variables {letters}; parameters {fitted}. {thing.source}."]
@@ -147,7 +144,8 @@ def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines
 @cache
 def paths() -> dict[str, str]:
     """Where the functions of the face come from: their path in the source -> their name here."""
-    face = {name: getattr(scalinglaws, name) for name in scalinglaws.__all__}
+    library = import_module("scalinglaws")  # not above: a book without a reference needs no library
+    face = {name: getattr(library, name) for name in library.__all__}
     return {f"{each.__module__}.{name}": f"scalinglaws.{name}" for name, each in face.items() if callable(each)}
 
 
