@@ -18,7 +18,10 @@ CODE = re.compile(r"\b[A-Z]\d\d\b")
 @cache
 def rows(root: Path) -> dict[str, str]:
     """What each published row is about, by its code."""
-    with (root / "data" / "published" / "published.csv").open(encoding="utf-8", newline="") as file:
+    path = root / "data" / "published" / "published.csv"
+    if not path.is_file():  # another book than ours
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row["quantity"] for row in csv.DictReader(file)}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from html import escape
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -68,7 +68,7 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     return value
 
 
-def quotes(fmt: str = "{:.3g}", **values: float | str) -> None:
+def quotes(fmt: str = "{:.3g}", **values: Any) -> None:
     """`quote` several values in one format.
 
     Parameters

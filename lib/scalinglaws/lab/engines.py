@@ -119,8 +119,10 @@ def failed_run(spec: RunSpec, message: str) -> "Run":
     from scalinglaws.files import now
     from scalinglaws.runs import Run
 
-    no_loss = dict.fromkeys(("loss", "loss_se", "train_loss"), math.nan)
-    return Run(spec=spec, status="failed", **no_loss, seconds=0.0, message=message, provenance={"time": now()})
+    nan, when = math.nan, {"time": now()}
+    return Run(
+        spec=spec, status="failed", loss=nan, loss_se=nan, train_loss=nan, seconds=0.0, message=message, provenance=when
+    )
 
 
 def in_words(error: BaseException) -> str:
