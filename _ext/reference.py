@@ -118,8 +118,10 @@ def plain(text: str) -> str:
 
 def docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Read numpydoc's sections, and add the fields of a record with their comments, and the formula of a law."""
-    if name in examples():
-        lines += ["", *examples()[name].splitlines(), ""]
+    defined = inspect.unwrap(getattr(thing, "__func__", thing))  # a name may be listed elsewhere, as in lab.corpus
+    own = f"{getattr(defined, '__module__', '')}.{getattr(defined, '__qualname__', '')}"
+    if own in examples():
+        lines += ["", *examples()[own].splitlines(), ""]
     first = next((k for k, line in enumerate(lines) if line.startswith(">>> ") and not lines[k - 1]), 0)
     if "Examples" not in lines and any(line.startswith("---") for line in lines[:first]):
         lines[first:first] = ["Examples", "--------"]  # or it would belong to the section above

@@ -119,7 +119,7 @@ def verdicts(notebook: str) -> HTML:
 def published_rows(letter: str) -> HTML:
     """Return the published rows whose code begins with ``letter``, each with its anchor, for their page."""
     rows = []
-    for row in published.table().query("id.str.startswith(@letter)").fillna("").to_dict("records"):
+    for row in published.table().query("id.str.startswith(@letter)").to_dict("records"):
         figures = " ".join(filter(None, (row["text"], row["unit"] if row["unit"] != "1" else "", row["uncertainty"])))
         paper = re.sub(r"^([a-z]+)(\d{4}).*", lambda key: f"{key[1].title()} {key[2]}", row["paper"])
         source = f"{paper}, {row['where']}; tier {row['tier']}" + (f"; {row['note']}" if row["note"] else "")
