@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-from reference import examples
+from reference import docstring, examples
 
 import scalinglaws
 
@@ -114,3 +114,9 @@ def test_examples_show_what_there_is():
         for part in name.removeprefix(f"{module}.").split("."):
             thing = getattr(thing, part)
         assert not (inspect.isroutine(thing) and ">>> " in (thing.__doc__ or "")), f"{name} has two examples"
+
+
+def test_an_example_is_on_the_page_under_any_name_of_its_function():
+    lines, name = [], "scalinglaws.lab.corpus.markov"  # defined a module further down
+    docstring(None, "function", name, listed()[1][name], None, lines)
+    assert any(">>> corpus = markov(" in line for line in lines)
