@@ -5,6 +5,7 @@ Under muP they do not depend on the width; under the standard parametrization wh
 test of an implementation.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import get_args
 
@@ -80,25 +81,18 @@ def coordinate_check(
         raise ValueError(f"family={spec.model.family!r}: width rules are claimed for family='transformer' only")
     corpus = corpora.load(spec.data) if corpus is None else corpus
     first = vary(
-        spec,
-        tokens=steps * spec.train.batch_tokens,
-        schedule="constant",
-        warmup_tokens=0,
-        grad_clip=0.0,
-        eval_at=(),
+        spec, tokens=steps * spec.train.batch_tokens, schedule="constant", warmup_tokens=0, grad_clip=0.0, eval_at=()
     )
     rows = []
-    for parametrization in get_args(Parametrization):
-        for d_model in widths:
-            for seed in seeds:
-                wide = vary(at_width(first, d_model, parametrization), seed=seed)
-                loop = train.Loop(wide, corpus, CPU)
-                state, (x, _) = loop.start(), loop.batches[0]
-                for step in range(steps + 1):
-                    loop.run(state, step, wide.train)
-                    sizes = {name: a.abs().mean().item() for name, a in activations(state.theta, x, wide.model).items()}
-                    at = {"parametrization": parametrization, "d_model": d_model, "seed": seed, "step": step}
-                    rows += [at | {"activation": name, "size": size} for name, size in sizes.items()]
+    for parametrization, d_model, seed in itertools.product(get_args(Parametrization), widths, seeds):
+        wide = vary(at_width(first, d_model, parametrization), seed=seed)
+        loop = train.Loop(wide, corpus, CPU)
+        state, (x, _) = loop.start(), loop.batches[0]
+        for step in range(steps + 1):
+            loop.run(state, step, wide.train)
+            at = {"parametrization": parametrization, "d_model": d_model, "seed": seed, "step": step}
+            for name, a in activations(state.theta, x, wide.model).items():
+                rows.append(at | {"activation": name, "size": a.abs().mean().item()})
     return pd.DataFrame(rows)
 
 

@@ -20,11 +20,10 @@ from scalinglaws import counting
 from scalinglaws.config import DataConfig, RunSpec, TrainConfig, by_trunk
 from scalinglaws.lab import corpus as corpora
 from scalinglaws.lab import model, mup
-from scalinglaws.lab import runtime as runtime_module
 from scalinglaws.lab import train as single
 from scalinglaws.lab.corpus import Corpus
 from scalinglaws.lab.grids import vary
-from scalinglaws.lab.runtime import AUTO, Runtime
+from scalinglaws.lab.runtime import AUTO, Runtime, compile_pays_from, compute_dtype
 from scalinglaws.lab.train import Loop, State
 from scalinglaws.runs import Run
 
@@ -63,7 +62,7 @@ def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
     """How `train` would run a group, and why, in one line."""
     longest, k = max(specs, key=lambda spec: spec.train.tokens), len(by_trunk(specs))
     chosen = dataclasses.replace(runtime, together=k).resolve(longest)
-    seconds, worth = chosen.eager_seconds(longest), runtime_module.compile_pays_from(longest)
+    seconds, worth = chosen.eager_seconds(longest), compile_pays_from(longest)
     if _alone(longest):
         why = "dropout draws from one stream" if longest.model.dropout else "torch's LSTM layer takes one model"
     else:
@@ -75,30 +74,12 @@ def reason(specs: Sequence[RunSpec], runtime: Runtime = AUTO) -> str:
 
 
 def train(
-    specs: Sequence[RunSpec],
-    corpus: Corpus | None = None,
-    runtime: Runtime = AUTO,
-    *,
-    progress: bool = False,
+    specs: Sequence[RunSpec], corpus: Corpus | None = None, runtime: Runtime = AUTO, *, progress: bool = False
 ) -> list[Run]:
-    """Train the specs of one group together.
+    """Train the specs of one group of `groups` together, or any that would be in one; others are a ValueError.
 
-    Parameters
-    ----------
-    specs
-        A group of `groups`, or any specs that would be in one.
-    corpus
-        Loaded from the specs' data when not given.
-
-    Returns
-    -------
-    list of Run
-        In the order of ``specs``. ``seconds`` is each run's share of the time that all took.
-
-    Raises
-    ------
-    ValueError
-        When the specs are not of one shape.
+    The corpus is loaded from the specs' data when not given. Runs come in the order of ``specs``; ``seconds`` is each
+    one's share of the time that all took.
     """
     trunks = by_trunk(specs)
     lengths = {tuple(spec.train.tokens for spec in trunk) for trunk in trunks}
@@ -116,7 +97,7 @@ def train(
         for rung in zip(*trunks, strict=True):
             if len(trunks[0]) > 1:
                 stack.run(state, single.cooldown_start(rung[0].train), [spec.train for spec in longest])
-            branch = state.copy()
+            branch = Stacked.of(state.lanes, state.trouble)
             stack.run(branch, rung[0].train.steps, [spec.train for spec in rung])
             for lane, loop, spec, trouble in zip(branch.lanes, stack.loops, rung, branch.trouble, strict=True):
                 done[spec] = loop.finish(lane, spec, trouble)
@@ -143,10 +124,6 @@ class Stacked:
             for k, s in enumerate(states)
         ]
         return cls(theta=theta, m=m, v=v, lanes=lanes, trouble=list(trouble))
-
-    def copy(self) -> "Stacked":
-        """An independent copy."""
-        return Stacked.of(self.lanes, self.trouble)
 
     @property
     def step(self) -> int:
@@ -186,9 +163,7 @@ class Stack:
             for lane in state.lanes:
                 lane.step = number
             scored = number * config.batch_tokens in config.eval_at
-            if (
-                number % single.CHECK_EVERY == 0 or number == until or scored
-            ):  # the steps at which `train.Loop` checks a run
+            if number % single.CHECK_EVERY == 0 or number == until or scored:  # as `train.Loop` does
                 losses = torch.stack(pending, dim=1).tolist()
                 pending.clear()
                 self._look(state, losses, (time.perf_counter() - began) / len(state.lanes), scored)
@@ -209,7 +184,7 @@ class Stack:
 def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tensor]:
     """`train.make_step` for K models: changes theta, m and v (K, P) and returns the training losses (K,)."""
     shape, config, k = specs[0].model, specs[0].train, len(specs)
-    dtype = runtime_module.compute_dtype(runtime)
+    dtype = compute_dtype(runtime)
     at = _tables(specs, runtime.device, dtype)
 
     def losses_summed(theta, x, y):

@@ -27,12 +27,8 @@ def grid(
     recipe: Recipe, widths: Iterable[int], lengths: Sequence[float], seeds: Sequence[int] = (0,), *, n_layer: int = 1
 ) -> list[RunSpec]:
     """Widths x seeds x lengths in tokens, the lengths of a model side by side: they share a trunk."""
-    return [
-        recipe.spec(width, length, n_layer=n_layer, seed=seed)
-        for width in widths
-        for seed in seeds
-        for length in lengths
-    ]
+    runs = itertools.product(widths, seeds, lengths)
+    return [recipe.spec(width, length, n_layer=n_layer, seed=seed) for width, seed, length in runs]
 
 
 def isoflop(
@@ -40,12 +36,8 @@ def isoflop(
 ) -> list[RunSpec]:
     """Models of several widths, each trained for the same C (Hoffmann et al. 2022, approach 2).
 
-    ``budgets`` are FLOPs as executed: D is the budget over `counting.flops_per_token`, not over 6 N.
-
-    Raises
-    ------
-    ValueError
-        When the steps of a run are too coarse, or its warm-up too long, to meet a budget within 2%.
+    ``budgets`` are FLOPs as executed: D is the budget over `counting.flops_per_token`, not over 6 N. One that a run
+    misses by more than 2%, because its steps are too coarse or its warm-up too long, is a ValueError.
     """
     specs = []
     for budget, width in itertools.product(budgets, widths):
@@ -74,10 +66,7 @@ def lr_width(
     """Learning rates x widths under several parametrizations; the runs of one shape side by side."""
     return [
         vary(recipe.spec(width, tokens, n_layer=n_layer, seed=seed), parametrization=parametrization, lr=lr)
-        for width in widths
-        for parametrization in parametrizations
-        for lr in lrs
-        for seed in seeds
+        for width, parametrization, lr, seed in itertools.product(widths, parametrizations, lrs, seeds)
     ]
 
 
@@ -119,10 +108,7 @@ def shapes(
 ) -> list[RunSpec]:
     """Depths x feed-forward ratios, each with the width that comes closest to one N (Kaplan et al. 2020, figure 5).
 
-    Raises
-    ------
-    ValueError
-        When no width, a multiple of ``recipe.d_head``, meets ``n_params_nonemb`` within a share of ``within``.
+    It is a ValueError when no multiple of ``recipe.d_head`` meets ``n_params_nonemb`` within a share of ``within``.
     """
     specs = []
     for n_layer, ff_ratio in itertools.product(depths, ff_ratios):

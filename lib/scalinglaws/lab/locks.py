@@ -30,13 +30,7 @@ class RunLocks:
         self.file = (folder / ".lock").open("ab")
 
     def take(self, specs: Sequence[RunSpec]) -> bool:
-        """Lock all of the runs, or none when another process has one of them.
-
-        Raises
-        ------
-        OSError
-            When locking fails for another reason than that the file system has no locks, which is a warning.
-        """
+        """Lock all of the runs, or none when another process has one. A file system without locks is a warning."""
         for i, spec in enumerate(specs if self.fcntl else ()):
             try:
                 self.fcntl.lockf(self.file, self.fcntl.LOCK_EX | self.fcntl.LOCK_NB, 1, int(spec.hash, 16))

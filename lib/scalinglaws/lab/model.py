@@ -24,17 +24,14 @@ ROPE_BASE = 10_000  # Su et al. 2021, section 3.3
 def weights(theta: Tensor, model: ModelConfig) -> dict[str, Tensor]:
     """Views of the named weights in theta (K..., P): each (K..., inputs, outputs)."""
     shapes = {name: rule.shape for name, rule in rules(model).items()}
-    parts = theta.split([math.prod(shape) for shape in shapes.values()], dim=-1)
-    return {
-        name: part.view(*theta.shape[:-1], *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
-    }
+    parts = zip(shapes.items(), theta.split([math.prod(shape) for shape in shapes.values()], dim=-1), strict=True)
+    return {name: part.view(*theta.shape[:-1], *shape) for (name, shape), part in parts}
 
 
 def init(model: ModelConfig, seed: int) -> Tensor:
     """Initial theta (P,), float32 on the CPU: normal, with the standard deviations of `mup.rules`."""
     generator = torch.Generator().manual_seed(seed)
-    parts = [torch.randn(math.prod(r.shape), generator=generator) * r.init_std for r in rules(model).values()]
-    return torch.cat(parts)
+    return torch.cat([torch.randn(math.prod(r.shape), generator=generator) * r.init_std for r in rules(model).values()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +53,8 @@ def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: tor
     # Short sequences on a CPU: fused attention is slower than its parts (measured; see LOG.md).
     fused = torch.device(device).type == "cuda" or seq_len > 256
     mask = None if fused else torch.full((seq_len, seq_len), -torch.inf, device=device, dtype=dtype).triu(1)
-    return Tables(
-        attention_scale=attention_scale(model),
-        output_scale=output_scale(model),
-        cos=angle.cos().to(dtype),
-        sin=angle.sin().to(dtype),
-        mask=mask,
-    )
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+    return Tables(attention_scale=attention_scale(model), output_scale=output_scale(model), cos=cos, sin=sin, mask=mask)
 
 
 def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, train: bool = False) -> Tensor:
@@ -126,11 +118,8 @@ def _rotate(x: Tensor, at: Tables) -> Tensor:
 
 
 def _lstm(x: Tensor, to_gates: Tensor, back: Tensor, seq_len: int) -> Tensor:
-    """A layer of long short-term memory over x (K..., B T, d), from a state of zeros: Hochreiter and Schmidhuber 1997.
-
-    No biases but a constant 1 on the forget gate (Jozefowicz et al. 2015). One model takes torch's fused layer; many
-    are written out, step by step.
-    """
+    """A long short-term memory over x (K..., B T, d), from a state of zeros: Hochreiter and Schmidhuber 1997."""
+    # No biases but a constant 1 on the forget gate (Jozefowicz et al. 2015). One model takes torch's fused layer.
     d = x.shape[-1]
     if x.ndim == 2:
         zeros, forget = x.new_zeros(1, len(x) // seq_len, d), x.new_zeros(4, d)
@@ -161,7 +150,6 @@ def _norm(x: Tensor) -> Tensor:
 def _lookup(table: Tensor, index: Tensor) -> Tensor:
     """Rows of table (K..., V, d) at index (K..., n): (K..., n, d)."""
     if table.ndim > 2:  # many models: number the rows through
-        entries = table.shape[-2]
-        index = index + entries * torch.arange(table.shape[0], device=index.device)[:, None]
+        index = index + table.shape[-2] * torch.arange(table.shape[0], device=index.device)[:, None]
         return F.embedding(index.expand(table.shape[0], -1), table.flatten(0, 1))
     return F.embedding(index, table)

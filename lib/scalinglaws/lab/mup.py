@@ -92,10 +92,8 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
         if model.family == "lstm":
             out |= {f"{i}.input": hidden(d, model.d_ff), f"{i}.recurrent": hidden(d, model.d_ff)}
             continue
-        out[f"{i}.qkv"] = hidden(d, 3 * d)
-        out[f"{i}.out"] = hidden(d, d)
-        out[f"{i}.up"] = hidden(d, model.d_ff)
-        out[f"{i}.down"] = hidden(model.d_ff, d)
+        out |= {f"{i}.qkv": hidden(d, 3 * d), f"{i}.out": hidden(d, d)}
+        out |= {f"{i}.up": hidden(d, model.d_ff), f"{i}.down": hidden(model.d_ff, d)}
     if not model.tied:
         out["head"] = Rule(shape=(d, model.vocab_size), init_std=0.0, lr=1.0, decay=1.0)
     return out

@@ -50,12 +50,8 @@ def two_batches(
     """Unbiased |G|^2 and tr(Sigma) of one token, each (n,), from squared gradient norms at two batch sizes.
 
     McCandlish et al. 2018, appendix A.1 (published rows B05 and B06). Single values are noisy, and |G|^2 may be
-    negative: average before taking the ratio, as `average` does.
-
-    Parameters
-    ----------
-    small_sq, big_sq
-        Squared norms (n,) of the gradients of batches of ``small_tokens`` and of ``big_tokens``.
+    negative: average before taking the ratio, as `average` does. The norms (n,) are of the gradients of batches of
+    ``small_tokens`` and of ``big_tokens``.
     """
     if not 0 < small_tokens < big_tokens:
         raise ValueError(f"small_tokens={small_tokens}, big_tokens={big_tokens}: give two sizes, the smaller one first")
@@ -68,12 +64,7 @@ def two_batches(
 def many_samples(total: np.ndarray, total_sq: float, n: int, *, sample_tokens: int) -> tuple[float, float]:
     """Unbiased |G|^2 and tr(Sigma) of one token from the gradients of n samples of ``sample_tokens`` tokens each.
 
-    Parameters
-    ----------
-    total
-        Sum (P,) of the gradients.
-    total_sq
-        Sum of their squared norms.
+    ``total`` is the sum (P,) of the gradients and ``total_sq`` that of their squared norms.
     """
     mean_sq = float(total @ total) / n**2
     of_one = (total_sq - n * mean_sq) / (n - 1)  # trace of the covariance of one sample
@@ -89,25 +80,17 @@ def average(grad_sq: ArrayLike, trace: ArrayLike) -> NoiseScale:
 
 
 def from_samples(totals: np.ndarray, totals_sq: np.ndarray, n: Sequence[int], *, sample_tokens: int) -> NoiseScale:
-    """Noise scale from the gradients of single samples, summed within groups.
+    """Noise scale from the gradients of single samples, summed within groups of ``n`` samples.
 
-    Parameters
-    ----------
-    totals
-        Sums (groups, P) of gradients.
-    totals_sq
-        Sums (groups,) of their squared norms.
-    n
-        Samples in each group.
+    ``totals`` (groups, P) are the sums of the gradients and ``totals_sq`` (groups,) those of their squared norms.
     """
     count, total, total_sq = sum(n), totals.sum(0), float(totals_sq.sum())
     without_one = [
         many_samples(total - part, total_sq - sq, count - size, sample_tokens=sample_tokens)
         for part, sq, size in zip(totals, totals_sq, n, strict=True)
     ]
-    return _estimate(
-        np.array(many_samples(total, total_sq, count, sample_tokens=sample_tokens)), np.array(without_one).T
-    )
+    parts = many_samples(total, total_sq, count, sample_tokens=sample_tokens)
+    return _estimate(np.array(parts), np.array(without_one).T)
 
 
 def _estimate(parts: np.ndarray, without_one: np.ndarray) -> NoiseScale:
@@ -126,8 +109,7 @@ def per_sequence_gradients(theta: Tensor, x: Tensor, y: Tensor, spec: RunSpec) -
     def total(copies: Tensor) -> Tensor:
         return models.loss(copies, x[:, None], y[:, None], spec.model, at).mean(-1).sum()
 
-    gradients, _ = train.plain_gradient(total)(theta.expand(len(x), -1).contiguous())
-    return gradients
+    return train.plain_gradient(total)(theta.expand(len(x), -1).contiguous())[0]
 
 
 def measure(
@@ -238,18 +220,10 @@ def _sums(theta: Tensor, x: Tensor, y: Tensor, spec: RunSpec) -> tuple[np.ndarra
 
 
 def steps_to_target(steps: ArrayLike, losses: ArrayLike, target: float) -> float:
-    """When a loss curve first reaches ``target``: linear between its points, in the logarithm of steps.
+    """When a loss curve (n,) first reaches ``target``: linear between its points, in the logarithm of steps.
 
-    Parameters
-    ----------
-    steps, losses
-        The curve (n,): increasing steps (or tokens, and then the answer is in tokens) and the loss at each.
-
-    Returns
-    -------
-    float
-        nan when the curve never reaches the target, and when it has already done so at its first point: then ask for
-        earlier scores.
+    Steps increase; for tokens the answer is in tokens. It is nan when the curve never reaches the target, and when it
+    has already done so at its first point: then ask for earlier scores.
     """
     steps, losses = np.asarray(steps, float), np.asarray(losses, float)
     if steps.shape != losses.shape or steps.ndim != 1 or not (np.diff(steps, prepend=0) > 0).all():

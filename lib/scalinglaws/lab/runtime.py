@@ -31,13 +31,7 @@ KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """How a run is executed: it changes speed and the last digits of the result.
-
-    Raises
-    ------
-    ValueError
-        When a value is none of those allowed.
-    """
+    """How a run is executed: it changes speed and the last digits of the result."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # "auto": bf16 on CUDA, fp32 on a CPU
@@ -52,14 +46,10 @@ class Runtime:
 
     def resolve(self, spec: RunSpec) -> "Runtime":
         """The same with every choice made for this machine and this run."""
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda' but torch sees no CUDA GPU: use device='cpu' or 'auto'")
-        precision = self.precision
-        if precision == "auto":
-            precision = "bf16" if device == "cuda" else "fp32"
+        precision = self.precision if self.precision != "auto" else "bf16" if device == "cuda" else "fp32"
         compile_ = self.compile
         if compile_ is None:
             can = spec.model.family == "transformer" and has_compiler(device) and ranks()[1] == 1
@@ -144,11 +134,10 @@ def compute_dtype(runtime: Runtime) -> torch.dtype:
 
 def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
     """Where and with what a run was made."""
-    name = torch.cuda.get_device_name() if runtime.device == "cuda" else processor()
     return {
         "commit": _commit(),
         "versions": f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}",
-        "device": name,
+        "device": torch.cuda.get_device_name() if runtime.device == "cuda" else processor(),
         "runtime": str(runtime),
         "fingerprint": corpus.fingerprint,
         "time": now(),

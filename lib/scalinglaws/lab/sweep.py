@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalinglaws import counting
 from scalinglaws.config import RunSpec, by_trunk
-from scalinglaws.files import CHECKOUT
+from scalinglaws.files import CHECKOUT, DRAFT, atomically
 from scalinglaws.lab.engines import Here, Processes, failed_run, in_words, train_job, wait_for
 from scalinglaws.lab.locks import RunLocks
 
@@ -38,12 +38,8 @@ POLL_SECONDS = 1.0  # between looks at the runs that another process is training
 def load(name: str) -> list[RunSpec]:
     """The specs of a sweep: a file of the checkout's ``sweeps``, or any Python file with ``specs() -> list[RunSpec]``.
 
-    A spec that several designs of the file have in common counts once.
-
-    Raises
-    ------
-    ValueError
-        When there is no such file, or it has no ``specs``, or they are no specs.
+    A spec that several designs of the file have in common counts once. A file that is not there, has no ``specs``, or
+    whose ``specs`` return something else, is a ValueError.
     """
     path = Path(name) if name.endswith(".py") else SWEEPS / f"{name}.py"
     if not path.is_file():
@@ -170,7 +166,7 @@ def run(
     """
     from tqdm import tqdm
 
-    from scalinglaws import files, runs
+    from scalinglaws import runs
 
     specs, store = list(dict.fromkeys(specs)), _store(store)
     engine = engine or Here()
@@ -179,7 +175,7 @@ def run(
     if not todo:
         return runs.table(store.read(spec) for spec in specs)  # of a store that may be read-only
     probe = store.folder / ".writable"  # raises before training where nothing can be stored
-    files.atomically(probe, Path.touch)
+    atomically(probe, Path.touch)
     probe.unlink(missing_ok=True)
     if isinstance(engine, Here | Processes):
         _check_this_machine(todo, runtime)
@@ -263,12 +259,8 @@ class _Loop:
 
 
 def _write_all(store: "RunStore", finished: "Sequence[Run]") -> None:
-    """Store the runs of a job, all or none of them even after a kill.
-
-    Half a group would be completed by a smaller group, whose losses differ in the last digits from an undisturbed
-    sweep's. So the runs are written into a folder, which is renamed when it is whole, and moved out of it.
-    """
-    from scalinglaws.files import DRAFT
+    """Store the runs of a job, all or none of them even after a kill."""
+    # Half a group would be completed by a smaller one, whose losses differ in the last digits from undisturbed ones.
     from scalinglaws.runs import RunStore
 
     with tempfile.TemporaryDirectory(prefix=DRAFT, dir=store.folder) as tmp:

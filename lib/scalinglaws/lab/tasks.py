@@ -70,18 +70,11 @@ class Prompts:
 
 
 def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
-    """Scores of one model by the names of `SCORES`, in float32.
+    """Scores of one model, with weights theta (P,) on any device, by the names of `SCORES`, in float32.
 
-    Costs a forward pass over 55 thousand tokens of text, at a window of 64, or 33 thousand of the synthetic source. The
-    first call for a corpus also looks for its prompts, which takes about a second.
-
-    Parameters
-    ----------
-    theta
-        Weights (P,), on any device.
-    corpus
-        Prompts come from its validation text. Tasks that it does not have, or that do not fit into the model's
-        ``seq_len``, are left out.
+    Prompts come from the corpus' validation text. Tasks that it does not have, or that do not fit into the model's
+    ``seq_len``, are left out. Costs a forward pass over 55 thousand tokens of text, at a window of 64, or 33 thousand
+    of the synthetic source. The first call for a corpus also looks for its prompts, which takes about a second.
     """
     scores = {}
     if corpus.bytes_per_token is not None and spec.model.seq_len >= WINDOW:
@@ -124,11 +117,6 @@ def _answers(theta: Tensor, model: ModelConfig, tokens: np.ndarray, places: np.n
     return torch.cat(out)
 
 
-def _losses(logits: Tensor, answers: Tensor) -> Tensor:
-    """Cross-entropy (n, m) in nats."""
-    return F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none").view(answers.shape)
-
-
 def _score_text(theta: Tensor, model: ModelConfig, prompts: Prompts) -> dict[str, float]:
     """Scores of one text task."""
     m = prompts.n_answer
@@ -137,7 +125,8 @@ def _score_text(theta: Tensor, model: ModelConfig, prompts: Prompts) -> dict[str
         places = np.concatenate([places, prompts.first[:, None] + np.arange(m)], axis=1)
     logits = _answers(theta, model, prompts.tokens, places)
     answers = torch.from_numpy(np.take_along_axis(prompts.tokens, places, 1)).to(theta.device)
-    loss, right = _losses(logits, answers), logits.argmax(-1) == answers
+    loss = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none").view(answers.shape)  # n m, nats
+    right = logits.argmax(-1) == answers
     scores = {"loss": loss[:, :m].mean(), "accuracy": right[:, :m].float().mean()}
     if prompts.first is not None:
         scores["first_loss"] = loss[:, m:].mean()
@@ -162,10 +151,8 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
         "loss": -log_p.gather(-1, actual[..., None]).mean(),
         "excess": -torch.einsum("nmv,nmv->nm", law, log_p[..., : law.shape[-1]]).mean() - entropy,
     }
-    for name, short, right in (
-        ("accuracy", "exact", guess == actual),
-        ("agreement", "agreement", guess == law.argmax(-1)),
-    ):
+    hits = (("accuracy", "exact", guess == actual), ("agreement", "agreement", guess == law.argmax(-1)))
+    for name, short, right in hits:
         scores[name] = right.float().mean()
         for k in (2, 4, 8):
             scores[f"{short}_{k}"] = right.unfold(1, k, 1).all(-1).float().mean()
@@ -183,9 +170,7 @@ class _Cached:
         object.__setattr__(self, "content", (self.corpus.name, self.corpus.vocab_size, self.corpus.fingerprint))
 
 
-@lru_cache(maxsize=1)
-def _source() -> MarkovSource:
-    return MarkovSource()
+_source = lru_cache(maxsize=1)(MarkovSource)
 
 
 @lru_cache(maxsize=1)
@@ -214,8 +199,7 @@ class _Text:
 
     def __init__(self, corpus: Corpus):
         self.tokens = np.asarray(corpus.val[:TEXT_TOKENS], np.int64)
-        pieces = [corpus.decode([i]).replace(END_OF_FILE, SEPARATOR) for i in range(corpus.vocab_size)]
-        self.pieces = pieces
+        self.pieces = pieces = [corpus.decode([i]).replace(END_OF_FILE, SEPARATOR) for i in range(corpus.vocab_size)]
         self.string = "".join(map(pieces.__getitem__, self.tokens.tolist()))
         self.ends = np.cumsum(np.array(list(map(len, pieces)))[self.tokens])
 

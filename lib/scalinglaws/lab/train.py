@@ -44,8 +44,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     before, after = step * config.batch_tokens, (step + 1) * config.batch_tokens
     warm = config.lr * after / config.warmup_tokens if after < config.warmup_tokens else config.lr
     if config.schedule == "wsd":
-        left = (config.tokens - before) / max(1.0, config.cooldown_frac * config.tokens)
-        shape = min(1.0, left)
+        shape = min(1.0, (config.tokens - before) / max(1.0, config.cooldown_frac * config.tokens))
     elif config.schedule == "cosine":
         done = (before - config.warmup_tokens) / max(1, config.tokens - config.warmup_tokens)
         shape = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
@@ -81,10 +80,12 @@ class Batches:
             mend = "raise unique_tokens or " * bool(spec.data.unique_tokens) + "take a longer text"
             raise ValueError(f"{unique} training tokens hold no sequence of {self.seq_len + 1}: {mend}")
         self.device = device
-        drawn = spec.data.unique_from == "everywhere"
-        self.sequences = _drawn((len(corpus.train) - 1) // self.seq_len, self.n) if drawn else np.arange(self.n)
-        self.array = corpus.train if drawn else corpus.train[:unique]
-        self.order = lru_cache(maxsize=2)(self._order)
+        if spec.data.unique_from == "everywhere":  # the first of one shuffle: more unique tokens include fewer
+            self.array = corpus.train
+            self.sequences = np.random.default_rng(0).permutation((len(corpus.train) - 1) // self.seq_len)[: self.n]
+        else:
+            self.array, self.sequences = corpus.train[:unique], np.arange(self.n)
+        self.order = lru_cache(maxsize=2)(lambda epoch: np.random.default_rng([self.seed, epoch]).permutation(self.n))
 
     @cached_property
     def text(self) -> np.ndarray | Tensor:
@@ -93,9 +94,6 @@ class Batches:
             return self.array
         dtype = np.uint8 if self.array.dtype == np.uint8 else np.int32  # torch can index few tensors of uint16
         return torch.as_tensor(self.array.astype(dtype), device=self.device)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(self.n)
 
     def starts(self, step: int) -> np.ndarray:
         """Where the sequences of a step begin in the text."""
@@ -106,11 +104,6 @@ class Batches:
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, each (sequences, seq_len), int64; of several `ranks`, the share of this one."""
         return cut(self.text, self.starts(step)[self.rank :: self.ranks], self.seq_len)
-
-
-def _drawn(n: int, wanted: int) -> np.ndarray:
-    """Numbers of the sequences that are read when so many of n are, shape (wanted,); more of them include fewer."""
-    return np.random.default_rng(0).permutation(n)[:wanted]
 
 
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
@@ -134,10 +127,6 @@ class State:
     losses: list[float] = field(default_factory=list)  # training loss of every step, nats/token
     evals: list[tuple[int, float, float]] = field(default_factory=list)  # tokens, validation loss, standard error
     seconds: float = 0.0
-
-    def copy(self) -> "State":
-        """An independent copy."""
-        return copy.deepcopy(self)
 
 
 def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
@@ -186,10 +175,7 @@ def average(g: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callable[..., None]:
-    """The optimizer: changes theta, m and v (K..., P) by the gradient g, each model by itself.
-
-    ``lr_factor`` and ``decay`` are those of `spread`.
-    """
+    """The optimizer: changes theta, m and v (K..., P) by the gradient g; ``lr_factor`` and ``decay`` as of `spread`."""
     beta1, beta2 = config.betas
     decays = bool(decay.any())
 
@@ -224,10 +210,7 @@ def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
 
 
 def plain_gradient(f: Callable, *, has_aux: bool = False) -> Callable[..., tuple[Tensor, Any]]:
-    """`torch.func.grad_and_value` without torch.func: ``(theta, ...) -> (gradient, value)`` of a scalar function.
-
-    With ``has_aux`` the function returns a scalar and more, and the value is that pair.
-    """
+    """`torch.func.grad_and_value` without torch.func: ``(theta, ...) -> (gradient, value)``, ``has_aux`` as there."""
 
     def gradient(theta, *rest):
         leaf = theta.detach().requires_grad_()
@@ -267,13 +250,7 @@ def _eval_starts(spec: RunSpec, text: np.ndarray) -> np.ndarray:
 
 
 class Loop:
-    """The trainer of one spec: run to any step, score, finish.
-
-    Raises
-    ------
-    ValueError
-        When corpus, runtime and spec do not fit each other.
-    """
+    """The trainer of one spec: run to any step, score, finish. What does not fit each other is a ValueError."""
 
     def __init__(self, spec: RunSpec, corpus: Corpus, runtime: Runtime):
         if corpus.vocab_size > spec.model.vocab_size:
@@ -349,7 +326,7 @@ class Loop:
             scores = tasks.score(state.theta, spec, self.corpus)
         tail = state.losses[-max(1, len(state.losses) // 10) :]
         tokens, losses = _thin(np.array(state.losses), spec.train.batch_tokens)
-        evals = np.array(state.evals).reshape(-1, 3)
+        evals = dict(zip(("eval_tokens", "eval_loss", "eval_se"), np.array(state.evals).reshape(-1, 3).T, strict=True))
         return Run(
             spec=spec,
             status="diverged" if trouble else "ok",
@@ -358,13 +335,7 @@ class Loop:
             loss_se=se,
             train_loss=float(np.mean(tail)) if tail else math.nan,
             seconds=state.seconds,
-            curve={
-                "tokens": tokens,
-                "train_loss": losses,
-                "eval_tokens": evals[:, 0],
-                "eval_loss": evals[:, 1],
-                "eval_se": evals[:, 2],
-            },
+            curve={"tokens": tokens, "train_loss": losses} | evals,
             provenance=provenance(self.runtime, self.corpus),
             scores=scores,
         )
@@ -418,21 +389,13 @@ def train(
 
 
 def train_branches(
-    specs: Sequence[RunSpec],
-    corpus: Corpus | None = None,
-    runtime: Runtime = AUTO,
-    *,
-    progress: bool = False,
+    specs: Sequence[RunSpec], corpus: Corpus | None = None, runtime: Runtime = AUTO, *, progress: bool = False
 ) -> list[Run]:
     """Train several lengths of one WSD run for little more than the longest.
 
     The learning rate is constant until the cooldown, so all lengths share one trunk and each is a short branch. Every
     run is the one that `train` gives for its spec, bit for bit; its ``seconds`` count the trunk up to the branch too.
-
-    Raises
-    ------
-    ValueError
-        When the specs differ in anything but ``tokens``, or are not "wsd", or ask for scores on the way.
+    Specs that differ in anything but ``tokens``, are not "wsd", or ask for scores on the way are a ValueError.
     """
     specs = list(specs)
     longest = max(specs, key=lambda s: s.train.tokens)
@@ -445,7 +408,7 @@ def train_branches(
         for spec in sorted(specs, key=lambda s: s.train.tokens):
             if not trouble:
                 trouble = loop.run(trunk, cooldown_start(spec.train), longest.train)
-            branch, end = trunk.copy(), trouble
+            branch, end = copy.deepcopy(trunk), trouble
             if not end:
                 end = loop.run(branch, spec.train.steps, spec.train)
             done[spec] = loop.finish(branch, spec, end)
@@ -469,13 +432,7 @@ def save_state(path: Path, state: State, spec: RunSpec) -> None:
 
 
 def load_state(path: Path, spec: RunSpec, device: str) -> State:
-    """Read the checkpoint of ``spec``.
-
-    Raises
-    ------
-    ValueError
-        When the file is damaged or belongs to another spec.
-    """
+    """Read the checkpoint of ``spec``; one that is damaged or belongs to another spec is a ValueError."""
     try:
         saved = loadz(path)
         theirs = str(saved["spec"])
@@ -499,7 +456,6 @@ class _Saver:
         self.path, self.spec, self.seconds, self.last, self.failed = path, spec, seconds, time.monotonic(), False
 
     def due(self) -> bool:
-        """Whether so many seconds have passed since the last time."""
         return time.monotonic() - self.last >= self.seconds
 
     def __call__(self, state: State) -> None:

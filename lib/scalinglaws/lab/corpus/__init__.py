@@ -23,22 +23,9 @@ from scalinglaws.lab.corpus.pystack import MANIFEST, inventory, pystack
 from scalinglaws.lab.corpus.text import compressed_nats_per_byte, files, ngram_entropy, train_bpe
 
 __all__ = [
-    "END_OF_FILE",
-    "MANIFEST",
-    "SEPARATOR",
-    "Codec",
-    "Corpus",
-    "CorpusMismatch",
-    "MarkovSource",
-    "compressed_nats_per_byte",
-    "files",
-    "inventory",
-    "load",
-    "markov",
-    "ngram_entropy",
-    "pystack",
-    "train_bpe",
-]
+    "END_OF_FILE", "MANIFEST", "SEPARATOR", "Codec", "Corpus", "CorpusMismatch", "MarkovSource",
+    "compressed_nats_per_byte", "files", "inventory", "load", "markov", "ngram_entropy", "pystack", "train_bpe",
+]  # fmt: skip
 
 
 def load(data: DataConfig) -> Corpus:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from scalinglaws.files import DATA
+from scalinglaws.files import DATA, digest_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-from scalinglaws.files import digest_of
 
 SEPARATOR = "\0"  # ends every file of a byte corpus; no source file contains it
 END_OF_FILE = "<|endoftext|>"  # its counterpart in subword vocabularies, GPT-2's name for it

@@ -90,10 +90,8 @@ class MarkovSource:
         probability = self._moves[:-v]
         pair = (np.arange(v * v)[:, None] % v * v + by_candidate).ravel()  # the pair b, y after a, b and a move
         law = np.outer(self.unigram, self.unigram)
-        change = 1.0
-        while (
-            change >= 1e-14
-        ):  # shrinks by 1 - w0^2 in two steps or faster, as two choices by u are independent of the past
+        change = 1.0  # shrinks by 1 - w0^2 in two steps or faster, as two choices by u are independent of the past
+        while change >= 1e-14:
             step = np.bincount(pair, np.outer(law, probability).ravel(), v * v).reshape(v, v)
             step += self.weights[0] * np.outer(law.sum(0), self.unigram)
             change = np.abs(step - law).sum()
@@ -170,16 +168,10 @@ def markov(source: MarkovSource | None = None, *, n_tokens: int = MARKOV_TOKENS)
     The same train part, longer, comes with a larger ``n_tokens``.
     """
     source = source or MarkovSource()
-    fingerprint = digest_of([repr(source), source.sample(4096, seed=0).tobytes().hex()])[:16]
+    digest = digest_of([repr(source), source.sample(4096, seed=0).tobytes().hex()])[:16]
     train, val = cached(
-        f"markov-{n_tokens}-{fingerprint}",
+        f"markov-{n_tokens}-{digest}",
         lambda: (source.sample(n_tokens, seed=0), source.sample(_MARKOV_VAL_TOKENS, seed=1)),
     )
-    return Corpus(
-        name="markov",
-        vocab_size=source.vocab_size,
-        train=train,
-        val=val,
-        fingerprint=fingerprint,
-        entropy=source.entropy,
-    )
+    v, entropy = source.vocab_size, source.entropy
+    return Corpus(name="markov", vocab_size=v, train=train, val=val, fingerprint=digest, entropy=entropy)

@@ -71,7 +71,7 @@ def inventory(packages: Sequence[str]) -> dict:
         "bytes": sum(map(len, documents.values())),
         "packages": {
             name: {
-                "version": _public_version(name),
+                "version": importlib.metadata.version(name).split("+")[0],  # 2.13.0+cpu has the sources of 2.13.0
                 "files": len(hashes),
                 "bytes": sum(len(documents[digest]) for digest in hashes),
                 "sha256": digest_of(sorted(hashes)),
@@ -123,11 +123,6 @@ def _distribution(name: str) -> importlib.metadata.Distribution | None:
         return importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _public_version(name: str) -> str:
-    """Version less the local part: 2.13.0+cpu and 2.13.0 hold the same sources."""
-    return importlib.metadata.version(name).split("+")[0]
 
 
 def _installation(packages: Sequence[str]) -> str:

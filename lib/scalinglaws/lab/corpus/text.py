@@ -93,12 +93,8 @@ def _split_ends(documents: dict[str, bytes], fraction: float) -> tuple[list[byte
 def train_bpe(corpus: Corpus, vocab_size: int, path: Path, *, n_tokens: int = 2**25) -> None:
     """Learn a byte-level BPE vocabulary from the first ``n_tokens`` training tokens and save it as a tokenizer.json.
 
-    Parameters
-    ----------
-    corpus
-        One with vocab="bytes", so that no character is lost.
-    vocab_size
-        From 257 (all bytes and the end of a file) to 65536.
+    The corpus has vocab="bytes", so that no character is lost; ``vocab_size`` is from 257 (all bytes and the end of a
+    file) to 65536.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -115,8 +111,7 @@ def train_bpe(corpus: Corpus, vocab_size: int, path: Path, *, n_tokens: int = 2*
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=sys.stderr.isatty(),
     )
-    documents = corpus.decode(corpus.train[:n_tokens]).split(SEPARATOR)
-    tokenizer.train_from_iterator(documents, trainer)
+    tokenizer.train_from_iterator(corpus.decode(corpus.train[:n_tokens]).split(SEPARATOR), trainer)
     write_text(path, tokenizer.to_str())
 
 
@@ -124,12 +119,8 @@ def ngram_entropy(tokens: np.ndarray, order: int, vocab_size: int) -> float:
     """Entropy in nats of a token given the ``order - 1`` before it, by counting: 1 unigram, 2 bigram, 3 trigram.
 
     This is the plug-in estimate, the training loss of a table of counts. It is too low by about (number of free
-    probabilities) / (2 len(tokens)) nats (Miller 1955), little for bigrams and much once most n-grams are rare.
-
-    Raises
-    ------
-    ValueError
-        When a table of vocab_size^order counts is too large, or tokens are too few or outside the vocabulary.
+    probabilities) / (2 len(tokens)) nats (Miller 1955), little for bigrams and much once most n-grams are rare. More
+    than 2^26 counts, too few tokens and tokens outside the vocabulary are a ValueError.
     """
     n_grams = len(tokens) - order + 1
     if order < 1 or n_grams < 1:
