@@ -263,11 +263,8 @@ def _settle(config) -> None:
         allowed, holds = _RANGES.get(f.name, ("", None))
         for number in value if isinstance(value, tuple) else (value,):
             if holds and not holds(number):
-                raise ValueError(f"{f.name}={_short(number)}: give {allowed}")
-
-
-def _short(number: float) -> str:
-    return f"{number:.4g}" if isinstance(number, float) else str(number)
+                shown = f"{number:.4g}" if isinstance(number, float) else number
+                raise ValueError(f"{f.name}={shown}: give {allowed}")
 
 
 def _integer(value) -> int:

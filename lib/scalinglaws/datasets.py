@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,11 +27,11 @@ class Dataset:
 
     name: str
     address: str  # of the folder that holds the files
-    files: Mapping[str, str]  # name in our cache, and in a mirror -> name at the address
-    hashes: Mapping[str, str] | None  # SHA-256 by name in our cache; None: in data/published/NAME.sha256
     license: str
     paper: str  # citation key in references.bib
     read: Callable[[Mapping[str, bytes]], pd.DataFrame]
+    files: Mapping[str, str] = field(default_factory=dict)  # name in our cache, or a mirror -> name at the address
+    hashes: Mapping[str, str] | None = None  # SHA-256 by name in our cache; None: in data/published/NAME.sha256
 
     def checksums(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file."""
@@ -121,12 +121,9 @@ def _read_gadre(content: Mapping[str, bytes]) -> pd.DataFrame:
         N, D = run["hyperparameters"]["params"], run["hyperparameters"]["tokens"]
         losses = {f"loss_{Path(result['val_data'][0]).parent.name}": result["loss"] for result in run["results"]}
         row = {"model": Path(file).stem, "dataset_name": run["dataset_name"], "N": N, "D": D}
-        row |= {
-            "C": counting.flops_6nd(float(N), D),
-            "L": losses["loss_c4_val"],
-            "n_params_nonemb": run["hyperparameters"]["params_no_embed"],
-        }
-        rows.append(row | {"tokens_per_param": D / N} | losses)
+        row |= {"C": counting.flops_6nd(float(N), D), "L": losses["loss_c4_val"]}
+        row |= {"n_params_nonemb": run["hyperparameters"]["params_no_embed"], "tokens_per_param": D / N}
+        rows.append(row | losses)
     return pd.DataFrame(rows).sort_values(["C", "model"], ignore_index=True)
 
 
@@ -158,11 +155,8 @@ def _read_nanochat(content: Mapping[str, bytes]) -> pd.DataFrame:
     for line in text.decode().splitlines():
         counting = countings.get(line.split(" ")[0], counting)
         if counting and re.match(r"\de\+\d+ ", line):
-            C, N, D, ratio, bits = (float(cell.replace(",", "")) for cell in line.split())
-            rows.append(
-                {"counting": counting, "C": C, "N": N, "D": D, "tokens_per_param": ratio, "bits_per_byte": bits}
-            )
-    return pd.DataFrame(rows)
+            rows.append((counting, *(float(cell.replace(",", "")) for cell in line.split())))
+    return pd.DataFrame(rows, columns=["counting", "C", "N", "D", "tokens_per_param", "bits_per_byte"])
 
 
 _GITHUB = "https://raw.githubusercontent.com"
@@ -177,20 +171,10 @@ _ALL = (
         paper="besiroglu2024chinchilla",
         read=_read_epoch,
     ),
-    Dataset(
-        name="gadre-2024",
-        address=f"{_GADRE}/models",
-        files={},
-        hashes=None,
-        license="MIT",
-        paper="gadre2024language",
-        read=_read_gadre,
-    ),
+    Dataset(name="gadre-2024", address=f"{_GADRE}/models", license="MIT", paper="gadre2024language", read=_read_gadre),
     Dataset(
         name="gadre-2024-tasks",
         address=f"{_GADRE}/evals",
-        files={},
-        hashes=None,
         license="MIT",
         paper="gadre2024language",
         read=_read_gadre_tasks,

@@ -27,13 +27,7 @@ DRAFT, DRAFT_SECONDS = ".draft-", 86_400.0  # how names of unfinished work begin
 
 
 def plain(value: Any) -> Any:
-    """A nested value in JSON's own types: numpy's become Python's, what is not finite becomes None.
-
-    Parameters
-    ----------
-    value
-        Mappings, lists, tuples, arrays of any shape, numpy scalars, numbers, text, None.
-    """
+    """A nested value in JSON's own types: numpy's become Python's, what is not finite becomes None."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -55,12 +49,7 @@ class NewerSchema(ValueError):
 def unversioned(record: dict, known: int = 1) -> dict:
     """A record that was read from JSON, without its ``schema`` number; where there is none it is 1.
 
-    Raises
-    ------
-    NewerSchema
-        When the number is above ``known``, the last that this version reads.
-    ValueError
-        When it is no whole number.
+    A number above ``known``, the last that this version reads, is a `NewerSchema`; other ones are a ValueError.
     """
     schema = record.get("schema", 1)
     if type(schema) is not int or schema < 1:
@@ -78,10 +67,7 @@ def now() -> str:
 def atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write(tmp)`` fill a file beside ``path``, then rename it: whole or absent, even after a kill.
 
-    Raises
-    ------
-    OSError
-        When the folder cannot be made or written, or is full. What stood at ``path`` is still there.
+    After an OSError (the folder cannot be made or written, or is full) what stood at ``path`` is still there.
     """
     tmp = None
     try:
@@ -135,13 +121,7 @@ def savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def loadz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz.
-
-    Raises
-    ------
-    ValueError
-        When the file is damaged, whichever of the zip, its compression and the arrays' headers shows it.
-    """
+    """The arrays of an .npz; a ValueError where the zip, its compression or the arrays' headers are damaged."""
     broken = (OSError, EOFError, KeyError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
     with path.open("rb") as file:
         try:

@@ -32,14 +32,12 @@ from scalinglaws.files import DATA
 
 __all__ = ["TIERS", "DatasetUnavailable", "Published", "dataset", "row", "table", "value"]
 
-TIERS: Mapping[str, str] = MappingProxyType(
-    {
-        "P": "read in the paper itself or in an official model card",
-        "C": "read in, or computed from, the authors' code or data, or computed from rows of tier P",
-        "S": "read in a secondary text only",
-        "M": "from memory, not found in any text: never to be printed as published",
-    }
-)
+TIERS: Mapping[str, str] = MappingProxyType({
+    "P": "read in the paper itself or in an official model card",
+    "C": "read in, or computed from, the authors' code or data, or computed from rows of tier P",
+    "S": "read in a secondary text only",
+    "M": "from memory, not found in any text: never to be printed as published",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +62,7 @@ class Published:
 def table() -> pd.DataFrame:
     """Return the whole table as a new frame: ``number`` is float (NaN where empty), every other column text.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the file is not on this machine.
+    In an install that lacks the file this is a FileNotFoundError.
     """
     path = DATA / "published" / "published.csv"
     if not path.is_file():
@@ -77,18 +72,7 @@ def table() -> pd.DataFrame:
 
 
 def row(id: str) -> Published:
-    """Return one row, with its named figures parsed.
-
-    Parameters
-    ----------
-    id
-        Row id, such as ``"K26"``.
-
-    Raises
-    ------
-    ValueError
-        If no row has this id; the message names similar ids.
-    """
+    """Return the row of an id such as ``"K26"``, its named figures parsed; a ValueError names similar ids."""
     rows = _rows()
     if id not in rows:
         close = get_close_matches(id[:1].upper() + id[1:].zfill(2), rows, n=3)
@@ -98,12 +82,10 @@ def row(id: str) -> Published:
 
 
 def value(id: str, name: str | None = None, *, allow_memory: bool = False) -> float:
-    """Return one published figure in the row's unit.
+    """Return one published figure, in the unit of the row with an id such as ``"C21"``.
 
     Parameters
     ----------
-    id
-        Row id, such as ``"C21"``.
     name
         Which of the row's named figures; None takes the headline figure. A row of a single figure also answers to its
         symbol: ``value("K01", "alpha_N")``.

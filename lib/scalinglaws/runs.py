@@ -51,6 +51,7 @@ COLUMNS = {
 
 # Keys of `Run.provenance`: where and with what a run was made.
 PROVENANCE = ("commit", "versions", "device", "runtime", "fingerprint", "time")
+_COUNTS = ("n_params", "n_params_nonemb", "n_params_matmul")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +77,11 @@ class Run:
 
     def row(self) -> dict:
         """The run as one row of the table."""
-        row = sizes(self.spec) | {
-            "status": self.status,
-            "loss": self.loss,
-            "loss_se": self.loss_se,
-            "train_loss": self.train_loss,
-            "seconds": self.seconds,
-            "tokens_per_second": self.spec.train.tokens / self.seconds if self.seconds else math.nan,
-            **{key: self.provenance.get(key, "") for key in PROVENANCE},
-            "message": self.message,
-            "scores": dumps({name: float(f"{value:.5g}") for name, value in self.scores.items()}),
-        }
+        own = ("status", "loss", "loss_se", "train_loss", "seconds", "message")
+        row = sizes(self.spec) | {name: getattr(self, name) for name in own}
+        row["tokens_per_second"] = self.spec.train.tokens / self.seconds if self.seconds else math.nan
+        row |= {key: self.provenance.get(key, "") for key in PROVENANCE}
+        row["scores"] = dumps({name: float(f"{value:.5g}") for name, value in self.scores.items()})
         for part in (self.spec.model, self.spec.train, self.spec.data):
             for key, value in dataclasses.asdict(part).items():
                 row.setdefault(key, json.dumps(value) if isinstance(value, tuple) else value)
@@ -98,9 +93,7 @@ def sizes(spec: RunSpec) -> dict:
     n, tokens = counting.count(spec.model), spec.train.tokens
     return {
         "hash": spec.hash,
-        "n_params": n.n_params,
-        "n_params_nonemb": n.n_params_nonemb,
-        "n_params_matmul": n.n_params_matmul,
+        **{name: getattr(n, name) for name in _COUNTS},
         "tokens": tokens,
         "flops": counting.flops(spec.model, tokens),
         "flops_6nd": counting.flops_6nd(n.n_params_nonemb, tokens),
@@ -115,7 +108,7 @@ def dtypes() -> dict[str, str]:
     """
     kinds: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", int | None: "float64"}
     out = dict.fromkeys(COLUMNS, "float64")
-    out |= dict.fromkeys(("n_params", "n_params_nonemb", "n_params_matmul"), "int64")
+    out |= dict.fromkeys(_COUNTS, "int64")
     out |= dict.fromkeys(("hash", "status", *PROVENANCE, "message", "scores"), "str")
     for part in (ModelConfig, TrainConfig, DataConfig):
         out |= {f.name: kinds.get(f.type, "str") for f in dataclasses.fields(part)}
@@ -130,17 +123,14 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
 def check(df: pd.DataFrame) -> pd.DataFrame:
     """``df`` itself when it is a run table: every column of `COLUMNS`, known statuses, positive N, D, C and loss.
 
-    Raises
-    ------
-    ValueError
-        Naming the column, the first row at fault and what to do.
+    If not, a ValueError names the column, the first row at fault and what to do.
     """
     missing = [column for column in COLUMNS if column not in df]
     if missing:
         raise ValueError(f"run table without column {missing[0]!r}: read it with runs.read_csv, or add the column")
     mend = "mend it or drop the row"
     _refuse(df, ~df["status"].isin(get_args(Status)), "status", f"is none of {', '.join(get_args(Status))}; {mend}")
-    for column in ("n_params", "n_params_nonemb", "n_params_matmul", "tokens", "flops", "loss"):
+    for column in (*_COUNTS, "tokens", "flops", "loss"):
         rows = df["status"] == "ok" if column == "loss" else np.full(len(df), True)
         value = pd.to_numeric(df[column], errors="coerce")
         _refuse(df, rows & ~((value > 0) & (value < math.inf)), column, f"is no finite number above zero; {mend}")
@@ -151,18 +141,9 @@ def check(df: pd.DataFrame) -> pd.DataFrame:
 def points(table: pd.DataFrame, *, N: str = "n_params_nonemb", C: str | None = None) -> pd.DataFrame:
     """Columns N, D and L of a run table, for ``sl.fit(law, **runs.points(table))``; C too where its column is named.
 
-    Parameters
-    ----------
-    table : DataFrame [n_runs]
-        A run table, or rows of one; those to be fitted have a loss, see `past_plateau`.
-    N : str
-        Column that counts as N, in parameters. That of C, in FLOPs, is "flops" or "flops_6nd"; D is ``tokens`` and L
-        ``loss``, in nats per token.
-
-    Raises
-    ------
-    ValueError
-        If a column is not there.
+    The table is a run table or rows of one, each with a loss (see `past_plateau`). ``N`` names the column that counts
+    as N, in parameters, and ``C`` that of C, in FLOPs: "flops" or "flops_6nd". D is ``tokens`` and L is ``loss``, in
+    nats per token. A column that is not there is a ValueError.
     """
     columns = {"N": N, "D": "tokens", "L": "loss"} | ({} if C is None else {"C": C})
     for letter, column in columns.items():
@@ -225,8 +206,7 @@ def curves(runs: Iterable[Run], points: int = 128) -> pd.DataFrame:
         stretches = [part for part in np.array_split(np.arange(len(tokens)), points) if len(part)]
         means, ends = [loss[part].mean() for part in stretches], tokens[[part[-1] for part in stretches]]
         evals = (run.curve["eval_tokens"], run.curve["eval_loss"], run.curve["eval_se"])
-        rows = {"train": (ends, means, math.nan), "eval": evals}
-        for kind, (at, values, errors) in rows.items():
+        for kind, (at, values, errors) in {"train": (ends, means, math.nan), "eval": evals}.items():
             columns = {"hash": run.spec.hash, "kind": kind, "tokens": at, "loss": values, "loss_se": errors}
             parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True).astype({"hash": "str", "kind": "str", "tokens": "int64"})
@@ -283,17 +263,11 @@ class RunStore:
         return path
 
     def read(self, name: RunSpec | str) -> Run:
-        """The stored run of a spec or a hash.
-
-        Raises
-        ------
-        ValueError
-            When there is none, or its file is damaged or of a newer schema than `SCHEMA`.
-        """
+        """The stored run of a spec or a hash; a ValueError if there is none, or it is damaged or of a newer schema."""
         path = self._path(name.hash if isinstance(name, RunSpec) else name)
         try:
-            curve_path = path.with_suffix(".npz")
-            run = _from_body(json.loads(path.read_text()), loadz(curve_path) if curve_path.exists() else {})
+            curve = path.with_suffix(".npz")
+            run = _from_body(json.loads(path.read_text()), loadz(curve) if curve.exists() else {})
         except FileNotFoundError:
             raise ValueError(f"no run {path.stem} in {self.folder}: train it first") from None
         except NewerSchema as error:

@@ -16,19 +16,11 @@ from numpy.typing import NDArray
 
 from scalinglaws import counting
 
-__all__ = ["GUESSES", "Points", "read"]
-
-GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "N": ("N", "n_params", "n_params_nonemb", "params", "model size"),
-        "D": ("D", "tokens", "training_tokens"),
-        "C": ("C", "flops", "training flop"),
-        "L": ("L", "loss", "val_loss"),
-        "U": ("U", "unique_tokens"),
-        "S": ("S", "steps"),
-        "x": ("x",),
-    }
-)
+GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "N": ("N", "n_params", "n_params_nonemb", "params", "model size"), "D": ("D", "tokens", "training_tokens"),
+    "C": ("C", "flops", "training flop"), "L": ("L", "loss", "val_loss"), "U": ("U", "unique_tokens"),
+    "S": ("S", "steps"), "x": ("x",),
+})  # fmt: skip
 SWAPPED = 0.5  # tokens per parameter, median: below it the two columns look exchanged
 
 
@@ -62,29 +54,23 @@ def read(
 ) -> Points:
     """Return the points in a CSV file (comma, semicolon or tab).
 
+    It has a header line. Rows whose ``status`` is "diverged" or "failed" are left out, and so are ``drop_highest``
+    points of the highest loss; notes say so. A ValueError names the column and the line at fault, and what to do.
+
     Parameters
     ----------
-    path : Path
-        With a header line. Rows whose ``status`` is "diverged" or "failed" are left out, and said.
     needs : sequence of str
         Letters that must be known, besides L. Where both are not columns, C = 6 N D gives the third of N, D and C.
     named : mapping
-        Column name by letter, for those that are not to be guessed.
-    label : str, optional
-        Column of labels.
-    drop_highest : int
-        How many points of the highest loss are left out.
-
-    Raises
-    ------
-    ValueError
-        Naming the column and the line of the file at fault, and what to do.
+        Column name by letter, for those that are not to be guessed; ``label`` is a column of labels.
     """
     try:
         header, separator, skip = _header(path)
         chosen, notes = _choose(header, dict(named or {}), needs, label)
         table, more = _without_failed(_table(path, header, separator, skip, {*chosen.values(), label}), header)
-        _refuse_unlabelled(table, label)
+        empty = [] if label is None else table.index[table[label].isna()]
+        if len(empty):  # it would be a run or cluster of its own
+            raise ValueError(f"line {empty[0]}: label {label!r} is empty ({len(empty)} such rows); name each run")
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; give a CSV file with a header line") from error
     except UnicodeDecodeError as error:
@@ -199,13 +185,6 @@ def _without_failed(table: pd.DataFrame, header: list[str]) -> tuple[pd.DataFram
     return table[~bad], notes
 
 
-def _refuse_unlabelled(table: pd.DataFrame, label: str | None) -> None:
-    """Raise for an empty cell among the labels, which would be a run or cluster of its own."""
-    empty = [] if label is None else table.index[table[label].isna()]
-    if len(empty):
-        raise ValueError(f"line {empty[0]}: label {label!r} is empty ({len(empty)} such rows); name each run")
-
-
 def _numbers(path: Path, table: pd.DataFrame, letter: str, name: str) -> NDArray[np.float64]:
     """A column of positive, finite numbers."""
     values = np.asarray(pd.to_numeric(table[name], errors="coerce"), float)
@@ -235,13 +214,7 @@ def _completed(columns: dict, needs: Sequence[str]) -> tuple[dict, list[str]]:
 def _doubts(
     path: Path, columns: Mapping[str, NDArray[np.float64]], needs: Sequence[str], *, asked: bool
 ) -> tuple[str, ...]:
-    """What makes points doubtful that are all numbers.
-
-    Raises
-    ------
-    ValueError
-        If N and D look exchanged and were guessed.
-    """
+    """What makes points doubtful that are all numbers; N and D that look exchanged and were guessed are an error."""
     out = []
     repeated = int(pd.DataFrame(dict(columns)).duplicated().sum())
     if repeated:
