@@ -26,28 +26,19 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "plot", "published", "runs", "sweep", "train"]
 
-_HOMES = {  # a name -> its module, and what of it; None: the module itself
-    "approach1": ("laws.frontier", "approach1"),
-    "approach2": ("laws.frontier", "approach2"),
-    "bootstrap": ("laws.bootstrap", "bootstrap"),
-    "fit": ("laws.fit", "fit"),
-    "laws": ("laws", None),
-    "plan": ("laws.plan", "plan"),
-    "plot": ("book.figures", "plot"),
-    "published": ("published", None),
-    "runs": ("runs", None),
-    "sweep": ("lab.sweep", None),
-    "train": ("lab.train", "train"),
-}
+_HOMES = {  # a name -> the module that it is in, or is
+    "approach1": "laws.frontier", "approach2": "laws.frontier", "bootstrap": "laws.bootstrap", "fit": "laws.fit",
+    "plan": "laws.plan", "plot": "book.figures", "train": "lab.train",
+    "laws": "laws", "published": "published", "runs": "runs", "sweep": "lab.sweep",
+}  # fmt: skip
 
 
 def __getattr__(name: str):
     """Load a public name when it is first asked for (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    found = import_module(f"{__name__}.{module}")
-    globals()[name] = found = getattr(found, attribute) if attribute else found
+    module = import_module(f"{__name__}.{_HOMES[name]}")
+    globals()[name] = found = getattr(module, name, module)
     return found
 
 
