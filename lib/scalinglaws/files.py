@@ -49,7 +49,7 @@ class NewerSchema(ValueError):
 def unversioned(record: dict, known: int = 1) -> dict:
     """A record that was read from JSON, without its ``schema`` number; where there is none it is 1.
 
-    A number above ``known``, the last that this version reads, is a `NewerSchema`; other ones are a ValueError.
+    A number above ``known``, the last that this version reads, raises `NewerSchema`; no whole number a ValueError.
     """
     schema = record.get("schema", 1)
     if type(schema) is not int or schema < 1:

@@ -62,7 +62,9 @@ def read(
     needs : sequence of str
         Letters that must be known, besides L. Where both are not columns, C = 6 N D gives the third of N, D and C.
     named : mapping
-        Column name by letter, for those that are not to be guessed; ``label`` is a column of labels.
+        Column name by letter, for those that are not to be guessed.
+    label : str, optional
+        Column of labels, of runs or of clusters.
     """
     try:
         header, separator, skip = _header(path)

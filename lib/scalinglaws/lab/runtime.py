@@ -31,7 +31,7 @@ KEPT_BYTES = 2**28  # freed memory that stays with the process, see `keep_memory
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """How a run is executed: it changes speed and the last digits of the result."""
+    """How a run is executed: it changes speed and the last digits. Values that are not listed are a ValueError."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a CUDA GPU when there is one
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # "auto": bf16 on CUDA, fp32 on a CPU
