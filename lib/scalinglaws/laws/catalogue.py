@@ -16,13 +16,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
 from scalinglaws.laws.jet import Jet, power_of
-from scalinglaws.laws.law import Array, Kind, Law, PowerSum, Term, Theta, nonnegative
+from scalinglaws.laws.law import Array, Kind, Law, PowerSum, Term, Theta, best_starts, nonnegative
 
 __all__ = [
     "LAWS", "Written", "broken", "chinchilla", "critical_batch", "critical_batch_time", "gadre", "kaplan_joint",
@@ -57,20 +58,11 @@ def _kinds(**kinds: Kind) -> Mapping[str, Kind]:
     return kinds
 
 
-def _best_starts(misfit: Array, regions: NDArray[np.int_]) -> NDArray[np.intp]:
-    """Indices of the best candidate of each region, best first; candidates that are not numbers never win."""
-    best_first = np.argsort(np.where(np.isfinite(misfit), misfit, np.inf), kind="stable")
-    _, firsts = np.unique(regions[best_first], return_index=True)
-    return best_first[np.sort(firsts)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Scaled(Written):
     """A law whose two scales are where the term of a variable alone gives a loss of 1, so that they may lie far off."""
 
-    @cached_property
-    def bounds(self) -> tuple[Array, Array]:
-        return np.array([-300.0, -300.0, 1e-2, 1e-2]), np.array([300.0, 300.0, 5.0, 5.0])
+    bounds = np.array([-300.0, -300.0, 1e-2, 1e-2]), np.array([300.0, 300.0, 5.0, 5.0])
 
     def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
         u = u.copy()
@@ -95,17 +87,15 @@ class KaplanJoint(_Scaled):
 
     def starts(self, logs: Array, L: Array) -> Array:
         """Return starting points: L^(1/alpha_D) is linear in the two terms, so only the exponents need a grid."""
-        grids = np.meshgrid(np.geomspace(0.02, 1.5, 12), np.geomspace(0.1, 4, 12))
-        alpha_D, ratio = (grid.ravel() for grid in grids)
+        alpha_D, ratio = (grid.ravel() for grid in np.meshgrid(np.geomspace(0.02, 1.5, 12), np.geomspace(0.1, 4, 12)))
         target = L ** (1 / alpha_D[:, None])  # [G, n]
         of_data = np.broadcast_to(1 / np.exp(logs[1]), target.shape)
-        basis = np.stack([np.exp(-ratio[:, None] * logs[0]), of_data], axis=1)
-        basis = basis / target[:, None]  # [G, 2, n]
+        basis = np.stack([np.exp(-ratio[:, None] * logs[0]), of_data], axis=1) / target[:, None]  # [G, 2, n]
         scales, _ = nonnegative(basis @ basis.swapaxes(1, 2), basis.sum(axis=2))
         scales = np.maximum(scales, 1e-3)
         u = np.stack([np.log(scales[:, 0]) / ratio, np.log(scales[:, 1]), ratio * alpha_D, alpha_D], axis=1)
         misfit = ((np.log(L) - np.log(self.jet(u, logs)[0])) ** 2).sum(axis=1)
-        chosen = _best_starts(misfit, (alpha_D > 0.2) + 2 * (ratio > 0.7))
+        chosen = best_starts(misfit, (alpha_D > 0.2) + 2 * (ratio > 0.7))
         return np.clip(u[chosen], *self.bounds)
 
     def balance(self, theta: Array) -> tuple[Array, Array, Array, Array]:
@@ -170,11 +160,7 @@ class CriticalBatch(Written):
     kinds = _kinds(B_star="scale", alpha_B="exponent")
     variables = ("x",)
     latex = r"B_{crit}(x) = \frac{B_*}{x^{1/\alpha_B}}"
-
-    @cached_property
-    def bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest coordinates: a loss moves the batch by a power of 0.02 to 50, and spans little."""
-        return np.array([-400.0, 0.02]), np.array([400.0, 50.0])
+    bounds = np.array([-400.0, 0.02]), np.array([400.0, 50.0])  # powers of 0.02 to 50, since a loss spans little
 
     def bound_words(self, name: str, *, lowest: bool) -> str:
         """Return what a bound means, see `Law.bound_words`: the exponent is the inverse of alpha_B."""
@@ -207,10 +193,7 @@ class Rosenfeld(Written):
 
     kinds = _kinds(E="floor", A="scale", B="scale", eps_0="scale", alpha="exponent", beta="exponent")
     variables = ("N", "D")
-    latex = (
-        r"L(N, D) = \frac{t}{\sqrt{1 + (t/\epsilon_0)^2}},\quad "
-        r"t = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}"
-    )
+    latex = r"L(N, D) = \frac{t}{\sqrt{1 + (t/\epsilon_0)^2}},\quad t = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}"
 
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         E, A, B, eps_0, alpha, beta = u
@@ -253,6 +236,8 @@ class Muennighoff(Written):
         E="floor", A="scale", B="scale", R_N_star="scale", R_D_star="scale", alpha="exponent", beta="exponent"
     )
     variables = ("N", "D", "U")
+    least_sizes = MappingProxyType({"N": 3, "D": 3, "U": 1})  # repeats show with one U, too
+    unit_of = MappingProxyType({"N": "N", "D": "D", "U": "D"})
     latex = (
         r"L(N, D, U) = E + \frac{A}{N'^{\alpha}} + \frac{B}{D'^{\beta}},\quad "
         r"D' = U \left[1 + R_D^* \left(1 - e^{-(D/U - 1)/R_D^*}\right)\right],\quad "
@@ -265,16 +250,6 @@ class Muennighoff(Written):
         low, high = (np.array(end) for end in super().bounds)
         low[5:] = 1e-3
         return low, high
-
-    @cached_property
-    def least_sizes(self) -> Mapping[str, int]:
-        """How many different values of each variable a fit needs: repeats show with one U, too."""
-        return {"N": 3, "D": 3, "U": 1}
-
-    @cached_property
-    def unit_of(self) -> Mapping[str, str]:
-        """Unique tokens are counted in the unit of tokens."""
-        return {"N": "N", "D": "D", "U": "D"}
 
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         E, A, B, R_N, R_D, alpha, beta = u
@@ -390,11 +365,8 @@ class LossToError(Written):
 
     kinds = _kinds(epsilon="scale", k="scale", gamma="scale")
     variables = ("x",)
+    least_sizes = MappingProxyType({"x": 3})
     latex = r"\mathrm{error}(x) = \epsilon - k e^{-\gamma x}"
-
-    @cached_property
-    def least_sizes(self) -> Mapping[str, int]:
-        return {"x": 3}
 
     def formula(self, u: list[Jet], logs: Array) -> Jet:
         epsilon, k, gamma = u
@@ -412,8 +384,7 @@ class LossToError(Written):
         scales = np.maximum(scales, 1e-3)
         u = np.stack([np.log(scales[:, 0]), np.log(scales[:, 1]) + gamma, np.log(gamma)], axis=1)
         positive = (self.jet(u, logs)[0] > 0).all(axis=1)
-        chosen = _best_starts(np.where(positive, -explained, np.inf), np.arange(60) // 20)
-        return u[chosen]
+        return u[best_starts(np.where(positive, -explained, np.inf), np.arange(60) // 20)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,37 +423,27 @@ class Broken(Written):
 
     def starts(self, logs: Array, L: Array) -> Array:
         """Return starting points: E and A are linear once place, width and slopes of the bend are on a grid."""
-        places = np.quantile(logs[0], np.linspace(0.1, 0.9, 9))
-        axes = (
-            places,
-            np.log([0.2, 1.0]),
-            np.geomspace(0.03, 2, 9),
-            np.array([-0.5, -0.2, -0.05, 0.05, 0.2, 0.5, 1.0]),
-        )
-        d, f, c_0, c_1 = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+        places, widths = np.quantile(logs[0], np.linspace(0.1, 0.9, 9)), np.log([0.2, 1.0])
+        slopes, changes = np.geomspace(0.03, 2, 9), np.array([-0.5, -0.2, -0.05, 0.05, 0.2, 0.5, 1.0])
+        grid = np.meshgrid(places, widths, slopes, changes, indexing="ij")
+        d, f, c_0, c_1 = (axis.ravel() for axis in grid)
         bend = np.exp(f)[:, None] * np.logaddexp(0, (logs[0] - d[:, None]) / np.exp(f)[:, None])
         falling = np.exp(-c_0[:, None] * logs[0] - c_1[:, None] * bend)  # [G, n]
         basis = np.stack([np.broadcast_to(1 / L, falling.shape), falling / L], axis=1)
         scales, explained = nonnegative(basis @ basis.swapaxes(1, 2), basis.sum(axis=2))
-        chosen = _best_starts(-explained, np.arange(d.size) // (d.size // 9) * 2 + (c_1 > 0))
+        chosen = best_starts(-explained, np.arange(d.size) // (d.size // 9) * 2 + (c_1 > 0))
         A = np.log(np.maximum(scales[:, 1], 1e-3))
         return np.stack([scales[:, 0], A, d, f, c_0, c_1], axis=1)[chosen][:8]
 
 
-power = PowerSum(
-    name="power", source="Kaplan et al. 2020, eqs. 1.1-1.3, with A = x_c^alpha", terms=(Term("A", "x", "alpha"),)
-)
-power_floor = PowerSum(
-    name="power_floor",
-    source="Henighan et al. 2020, eq. 1.1, with A = x_c^alpha",
-    terms=(Term("E"), Term("A", "x", "alpha")),
-)
-chinchilla = PowerSum(
-    name="chinchilla",
-    source="Hoffmann et al. 2022, eq. 2",
-    terms=(Term("E"), Term("A", "N", "alpha"), Term("B", "D", "beta")),
-)
+_FLOOR, _POWER = Term("E"), Term("A", "x", "alpha")
+_SURFACE = (_FLOOR, Term("A", "N", "alpha"), Term("B", "D", "beta"))
 
+power = PowerSum(name="power", source="Kaplan et al. 2020, eqs. 1.1-1.3, with A = x_c^alpha", terms=(_POWER,))
+power_floor = PowerSum(
+    name="power_floor", source="Henighan et al. 2020, eq. 1.1, with A = x_c^alpha", terms=(_FLOOR, _POWER)
+)
+chinchilla = PowerSum(name="chinchilla", source="Hoffmann et al. 2022, eq. 2", terms=_SURFACE)
 kaplan_joint = KaplanJoint(name="kaplan_joint", source="Kaplan et al. 2020, eq. 1.5")
 kaplan_steps = KaplanSteps(name="kaplan_steps", source="Kaplan et al. 2020, eq. 1.6")
 critical_batch_time = CriticalBatchTime(

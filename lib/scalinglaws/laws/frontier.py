@@ -100,15 +100,10 @@ class Frontier:
 
     def record(self) -> dict[str, Any]:
         """Return the values that `to_json` writes; what 'scalinglaws fit --json' prints has them among others."""
-        own = ("a", "b", "N_scale", "D_scale", "bias")
-        return {
-            "schema": SCHEMA,
-            "law": self.source,
-            **{name: getattr(self, name) for name in own},
-            "optima": [dict(zip("CNDL", row, strict=True)) for row in zip(self.C, self.N, self.D, self.L, strict=True)],
-            "budgets": [asdict(budget) for budget in self.budgets],
-            "warnings": self.warnings,
-        }
+        own = {name: getattr(self, name) for name in ("a", "b", "N_scale", "D_scale", "bias")}
+        optima = [dict(zip("CNDL", row, strict=True)) for row in zip(self.C, self.N, self.D, self.L, strict=True)]
+        lists = {"optima": optima, "budgets": list(map(asdict, self.budgets)), "warnings": self.warnings}
+        return {"schema": SCHEMA, "law": self.source} | own | lists
 
     def to_json(self) -> str:
         """Return the frontier as one JSON object; null is a number that is not there."""
@@ -116,13 +111,7 @@ class Frontier:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the frontier that `to_json` wrote, or 'scalinglaws fit --approach 2 --json'.
-
-        Raises
-        ------
-        ValueError
-            If a later version wrote it.
-        """
+        """Return the frontier of `to_json` or 'scalinglaws fit --json'; ValueError if a later version wrote it."""
         record = unversioned(json.loads(text), known=SCHEMA)
         budgets = record.get("budgets", ())  # files without a schema number have none, and no bias
         read: dict[str, Any] = {name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")}
@@ -151,6 +140,8 @@ def approach1(
     tolerance: float = TOLERANCE,
 ) -> Frontier:
     """Return the frontier under the envelope of training runs: the size that has the least loss for each compute.
+
+    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
 
     >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
     >>> found = approach1(C=C, N=N, L=[3.2, 3.0, 3.1, 2.4, 2.2, 2.3])
@@ -182,19 +173,13 @@ def approach1(
     ------
     FitError
         If fewer than two points are left, with the reasons, or a column is not positive and finite.
-
-    Notes
-    -----
-    Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
     """
     columns = _columns(C=C, N=N, L=L, D=D)
     if not 0 < last <= 1:
         raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
     if run is None:
-        budgets = [
-            _best_size(np.log(columns["C"][rows]).mean(), columns["N"][rows], columns["L"][rows])
-            for rows in _budgets(columns["C"], tolerance)
-        ]
+        groups = ([columns[letter][rows] for letter in "CNL"] for rows in _budgets(columns["C"], tolerance))
+        budgets = [_best_size(np.log(of_C).mean(), of_N, of_L) for of_C, of_N, of_L in groups]
     else:
         budgets = _envelope(columns, np.asarray(run), last)
     return _frontier("approach 1", columns, budgets, None, ())
@@ -211,6 +196,8 @@ def approach2(
     surface: Fit | Mapping[str, float] | None = None,
 ) -> Frontier:
     """Return the frontier through the minima of isoFLOP curves: loss against ln N at one budget, and a polynomial.
+
+    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
 
     >>> C, N = [1e18, 1e18, 1e18, 1e20, 1e20, 1e20], [1e7, 1e8, 1e9, 1e8, 1e9, 1e10]
     >>> found = approach2(C=C, N=N, L=[3.1, 3.0, 3.1, 2.3, 2.2, 2.3], surface={"alpha": 0.35, "beta": 0.35})
@@ -243,21 +230,14 @@ def approach2(
     ------
     FitError
         If fewer than two budgets are left, with the reasons, or a column is not positive and finite.
-
-    Notes
-    -----
-    Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.
     """
     if degree not in (2, 4):
         raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
     columns = _columns(C=C, N=N, L=L, D=D)
     groups = list(_budgets(columns["C"], tolerance))
     budgets = [_isoflop(columns, rows, degree) for rows in groups]
-    offsets = [  # sizes of each budget from its optimum
-        np.log(columns["N"][rows] / budget.N_opt)
-        for rows, budget in zip(groups, budgets, strict=True)
-        if budget.refused is None
-    ]
+    kept = [(rows, each.N_opt) for rows, each in zip(groups, budgets, strict=True) if each.refused is None]
+    offsets = [np.log(columns["N"][rows] / N_opt) for rows, N_opt in kept]  # sizes of each budget from its optimum
     bias, warnings = _bias(offsets, surface) if degree == 2 and offsets else (None, ())
     found = _frontier("approach 2", columns, budgets, bias, warnings)
     return replace(found, warnings=(*found.warnings, *_drift(offsets)))
@@ -312,8 +292,6 @@ def approach3(
 ) -> Fit:
     """Return the fit of Chinchilla's surface to runs, see `fit.fit`; its message says if N and D look swapped.
 
-    Notes
-    -----
     Hoffmann et al. 2022, section 3.3, used delta=1e-3.
     """
     return _noting_a_swap(fit(chinchilla, L=L, residual=residual, delta=delta, N=N, D=D))
@@ -359,14 +337,12 @@ def variable_projection(*, N: ArrayLike, D: ArrayLike, L: ArrayLike) -> Fit:
     grid = [(alpha, beta) for alpha in np.geomspace(0.05, 2, 16) for beta in np.geomspace(0.05, 2, 16)]
     start = min(grid, key=lambda pair: float((residual(np.array(pair)) ** 2).sum()))
     limits = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
-    low, high = EXPONENTS
     exponents = least_squares(residual, start, jac=jacobian, bounds=EXPONENTS, **limits).x  # pyrefly: ignore
     rounding = 1e-14 * np.linalg.norm(problem.y)
     for _ in range(20):  # scipy stops where the sum of squares is flat to rounding; its slope is still known there
         further = exponents + np.linalg.lstsq(jacobian(exponents), -residual(exponents), rcond=None)[0]
-        if not (low <= further.min() and further.max() <= high):
-            break
-        if np.linalg.norm(residual(further)) > np.linalg.norm(residual(exponents)) + rounding:
+        outside = not (EXPONENTS[0] <= further.min() and further.max() <= EXPONENTS[1])
+        if outside or np.linalg.norm(residual(further)) > np.linalg.norm(residual(exponents)) + rounding:
             break
         exponents = further
     E, A, B = np.linalg.lstsq(basis(exponents), problem.y, rcond=None)[0]
@@ -414,32 +390,25 @@ def _isoflop(columns: Mapping[str, Array], rows: Rows, degree: int) -> Budget:
     sizes, needed = np.unique(log_N).size, degree + 1
     if sizes < needed:
         return budget.without(Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
-    order = np.argsort(log_N, kind="stable")  # sums in one order, whatever the order of rows
-    order = order[np.lexsort((L[order], log_N[order]))]
+    order = np.lexsort((L, log_N))  # sums in one order, whatever the order of rows
     log_N, L = log_N[order], L[order]
-    middle = (log_N.min() + log_N.max()) / 2
-    width = (log_N.max() - log_N.min()) / 2
+    middle, width = (log_N.min() + log_N.max()) / 2, (log_N.max() - log_N.min()) / 2
     v = (log_N - middle) / width  # from -1 to 1
     scaled = np.linalg.lstsq(np.vander(v, degree + 1), L, rcond=None)[0]
     budget = replace(budget, coefficients=tuple((scaled / width ** np.arange(degree, -1, -1)).tolist()))
-    slope = np.polyder(scaled)
     if degree == 2 and scaled[0] <= 0:
         why = f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
         return budget.without(Refusal.DOWNWARD, why)
+    slope = np.polyder(scaled)
     roots = np.roots(slope)
     real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
     valleys = real[np.polyval(np.polyder(slope), real) > 0]
-    inside = valleys[np.abs(valleys) < 1]
     if not valleys.size:
         return budget.without(Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
-    sizes_inside = np.unique(v)
-    if inside.size:
-        vertex = inside[np.argmin(np.polyval(scaled, inside))]
-        vertex_inside = sizes_inside[1] - 1e-12 <= vertex <= sizes_inside[-2] + 1e-12
-    else:
-        vertex, vertex_inside = valleys[np.argmin(np.abs(valleys))], False
+    inside, sizes_inside = valleys[np.abs(valleys) < 1], np.unique(v)[1:-1]
+    vertex = inside[np.argmin(np.polyval(scaled, inside))] if inside.size else valleys[np.argmin(np.abs(valleys))]
     N_opt = float(np.exp(middle + width * vertex))
-    if not vertex_inside:
+    if not (inside.size and sizes_inside[0] - 1e-12 <= vertex <= sizes_inside[-1] + 1e-12):
         side = "larger" if vertex > 0 else "smaller"
         why = f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
         return budget.without(Refusal.EDGE, why)
@@ -467,14 +436,13 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
         raise FitError(f"run in row {missing[0]} is empty ({missing.size} such rows); label every reading with its run")
     curves = []
     for label in np.unique(run):
-        rows = np.flatnonzero(run == label)
-        rows = rows[np.argsort(columns["C"][rows], kind="stable")]
-        if np.ptp(columns["N"][rows]) > 0:
+        C, N, L = (columns[letter][run == label] for letter in "CNL")
+        if np.ptp(N) > 0:
             raise FitError(f"run {label!r} has readings of several sizes N; label each run on its own")
-        C = columns["C"][rows]
-        first = max(np.searchsorted(C, (1 - last) * C[-1], side="left") - (C[0] < (1 - last) * C[-1]), 0)
-        rows = rows[first:]  # one reading before the window, to have a line up to its start
-        curves.append((np.log(C[first:]), np.log(columns["L"][rows]), float(columns["N"][rows[0]]), C[-1]))
+        order = np.argsort(C, kind="stable")
+        C, L = C[order], L[order]
+        first = max(np.searchsorted(C, (1 - last) * C[-1]) - 1, 0)  # before the window, to have a line up to its start
+        curves.append((np.log(C[first:]), np.log(L[first:]), float(N[0]), C[-1]))
     begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, _, _, end in curves])
     ends = np.array([logs[-1] for logs, _, _, _ in curves])
     found = []
@@ -511,16 +479,14 @@ def _frontier(
             + "; use approach 3, or widen the tolerance that puts runs on one budget" * few
         )
     C, N, L = (np.array([getattr(budget, name) for budget in kept]) for name in ("C", "N_opt", "L_opt"))
-    ratio = columns["C"] / (columns["N"] * columns["D"])  # FLOPs per parameter and token, of these runs
-    per_param_token = float(np.exp(np.log(ratio).mean()))
+    per_param_token = float(np.exp(np.log(columns["C"] / (columns["N"] * columns["D"])).mean()))  # of these runs
     D = C / (per_param_token * N)
     (log_N, a), (log_D, b) = least_squares_line(np.log(C), np.log(N)), least_squares_line(np.log(C), np.log(D))
     notes = list(warnings)
     if refused:
-        first = refused[0]
-        notes.append(f"{len(refused)} of {len(budgets)} budgets are refused; C {first.C:.4g}: {first.message}")
-    off = abs(per_param_token / FLOPS_PER_PARAM_TOKEN - 1)
-    if off > SAME_PRODUCT:
+        first = f"C {refused[0].C:.4g}: {refused[0].message}"
+        notes.append(f"{len(refused)} of {len(budgets)} budgets are refused; {first}")
+    if abs(per_param_token / FLOPS_PER_PARAM_TOKEN - 1) > SAME_PRODUCT:
         notes.append(f"C is {per_param_token:.4g} N D on average, not 6 N D: check that all three count alike")
     if len(kept) == 2:
         notes.append("two budgets only: the power laws go through both points, whatever their noise")
@@ -532,8 +498,7 @@ def _frontier(
 
 def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
     """A warning if the middle of the sizes moves against the optimum over the budgets: that biases the exponent."""
-    middles = [float(each.mean()) for each in offsets]
-    moved = max(middles) - min(middles)
+    moved = float(np.ptp([each.mean() for each in offsets]))
     if moved < math.log(2):
         return ()
     return (

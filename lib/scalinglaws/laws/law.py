@@ -44,30 +44,17 @@ class Law(ABC):
 
     @abstractmethod
     def jet(self, u: Array, logs: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
-        """Return loss, first derivatives, and second derivatives ready to be summed over the points.
+        """Return the loss f [R, n], J = df/du [R, p, n], and what sums the second derivatives over the points.
 
-        Parameters
-        ----------
-        u : array [R, p]
-            Fitting coordinates, one row per fit.
-        logs : array [v, n]
-            Logarithms of the variables.
-
-        Returns
-        -------
-        f : array [R, n]
-        J : array [R, p, n]
-            df/du.
-        bend : callable
-            From weights ``d`` [R, n] to the sum over n of d times the second derivatives of f, [R, p, p]. Summed
-            because that is all Newton's method needs, and p times cheaper than keeping them per point.
+        At fitting coordinates u [R, p], one row per fit, and logarithms of the variables [v, n]. The last is a function
+        from weights d [R, n] to the sum over n of d times the second derivatives of f, [R, p, p]: all that Newton's
+        method needs, and p times cheaper than keeping them per point.
         """
 
     def sums(self, u: Array, logs: Array) -> tuple[Array, Callable[[Array, Array], tuple[Array, Array]]]:
         """Return the loss [R, n], and what sums its derivatives over the points; u and logs as for `jet`.
 
-        The latter is a function of weights d and h, each [R, n]: to the sum over n of d df/du, [R, p], and to that of
-        h (df/du)(df/du)ᵀ + d d²f, [R, p, p].
+        It takes weights d and h, each [R, n], to the sums over n of d df/du, [R, p], and h (df/du)(df/du)ᵀ + d d²f.
         """
         f, J, bend = self.jet(u, logs)
 
@@ -96,7 +83,7 @@ class Law(ABC):
 
         The least loss on :math:`C = k N D` has :math:`\alpha A N^{-\alpha} = \beta B D^{-\beta}`, hence
         :math:`N = G (C/k)^a`, :math:`D = (C/k)^b / G` with :math:`a = \beta/(\alpha+\beta)`, :math:`b = 1 - a` and
-        :math:`G = (\alpha A / \beta B)^{1/(\alpha+\beta)}`.
+        :math:`G = (\alpha A / \beta B)^{1/(\alpha+\beta)}` (Hoffmann et al. 2022, eq. 4).
 
         Parameters
         ----------
@@ -117,10 +104,6 @@ class Law(ABC):
         ValueError
             If the law has no such point in closed form, C is not positive, or an exponent is at its lowest: then the
             loss does not fall. A batch holds zeros and infinities there instead.
-
-        Notes
-        -----
-        Hoffmann et al. 2022, eq. 4.
         """
         array, C = self.array(theta), np.asarray(C, float)
         if not (np.isfinite(C) & (C > 0)).all():
@@ -159,8 +142,8 @@ class Law(ABC):
         A term that is 1e-12 of the loss has vanished. An exponent above 5 is a step, and one below 0 a loss that
         grows with size: neither is a scaling law.
         """
-        limits = {"floor": (0.0, np.inf), "scale": (np.log(1e-12), np.log(1e12)), "exponent": (0.0, 5.0)}
-        limits["slope"] = (-5.0, 5.0)
+        scale = (np.log(1e-12), np.log(1e12))
+        limits = {"floor": (0.0, np.inf), "scale": scale, "exponent": (0.0, 5.0), "slope": (-5.0, 5.0)}
         low, high = np.array([limits[kind] for kind in self.kinds.values()]).T
         return low, high
 
@@ -177,8 +160,7 @@ class Law(ABC):
     @cached_property
     def least_sizes(self) -> Mapping[str, int]:
         """How many different values of each variable a fit needs."""
-        needed = 2 if len(self.variables) == 1 and not self.has_floor else 3
-        return dict.fromkeys(self.variables, needed)
+        return dict.fromkeys(self.variables, 2 if len(self.variables) == 1 and not self.has_floor else 3)
 
     @cached_property
     def unit_of(self) -> Mapping[str, str]:
@@ -269,11 +251,9 @@ class PowerSum(Law):
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
         """Scales in the order of the terms, then exponents."""
-        kinds: dict[str, Kind] = {t.scale: "floor" if t.exponent is None else "scale" for t in self.terms}
-        for t in self.terms:
-            if t.exponent is not None:
-                kinds[t.exponent] = "exponent"
-        return kinds
+        scales: dict[str, Kind] = {t.scale: "floor" if t.exponent is None else "scale" for t in self.terms}
+        exponents: dict[str, Kind] = {t.exponent: "exponent" for t in self.terms if t.exponent is not None}
+        return scales | exponents
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
@@ -375,8 +355,7 @@ class PowerSum(Law):
 
         Once the exponents are given, the relative residual f/L - 1 is linear in the scales. So the exponents run over a
         grid, and the best non-negative scales follow from small linear systems, cut out of one Gram matrix for the
-        whole grid. The best point of each region of the grid is returned, not only the best of all: the objective to
-        be minimized is not the sum of squares used here.
+        whole grid. The best point of each region of it is returned, since the objective is not this sum of squares.
         """
         grid = np.geomspace(0.03, 3.0, 24)
         n_scales, n_exponents = len(self.terms), len(self.parameters) - len(self.terms)
@@ -391,10 +370,7 @@ class PowerSum(Law):
         target = basis.sum(axis=1)[of_term].T  # [G, K]
 
         scales, explained = nonnegative(gram, target)
-        best_first = np.argsort(-explained, kind="stable")
-        region = np.ravel_multi_index(tuple(at // 12), (grid.size // 12,) * n_exponents)  # [G]
-        _, firsts = np.unique(region[best_first], return_index=True)
-        chosen = best_first[np.sort(firsts)]
+        chosen = best_starts(-explained, np.ravel_multi_index(tuple(at // 12), (grid.size // 12,) * n_exponents))
         u = np.concatenate([scales[chosen], grid[at.T[chosen]]], axis=1)  # [S, p]
         powers = [k for k, _, _ in self._powers]
         u[:, powers] = np.log(np.maximum(u[:, powers], 1e-3))  # a term that was left out starts small, not at zero
@@ -406,6 +382,13 @@ class PowerSum(Law):
             raise ValueError(f"{self.name} has no optimum, it is not one power of N and one of D: {self.latex}")
         (A, alpha, _), (B, beta, _) = self._powers
         return np.log(theta[..., A]), theta[..., alpha], np.log(theta[..., B]), theta[..., beta]
+
+
+def best_starts(misfit: Array, regions: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Indices of the best candidate of each region, best first; candidates that are not numbers never win."""
+    best_first = np.argsort(np.where(np.isfinite(misfit), misfit, np.inf), kind="stable")
+    _, firsts = np.unique(regions[best_first], return_index=True)
+    return best_first[np.sort(firsts)]
 
 
 def nonnegative(gram: Array, target: Array) -> tuple[Array, Array]:
