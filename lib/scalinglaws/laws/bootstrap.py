@@ -26,6 +26,7 @@ How = Literal["rows", "clusters", "residuals"]
 Method = Literal["percentile", "bca", "studentized"]
 Function = Callable[[Mapping[str, Array]], ArrayLike]  # of the parameters by name, each an array
 Quantity = str | Function
+Ends = tuple[Array, Array]  # lower and upper, of the shape of the quantity
 
 AT_ONCE = 2**22  # weights held in memory at a time
 MAX_DRAWS = 3 * 10**8  # refits times points: gigabytes, and hours
@@ -57,19 +58,17 @@ class Bootstrap:
         return "; ".join(parts)
 
     @overload
-    def interval(
-        self, quantity: None = None, *, level: float = 0.95, method: Method = "percentile"
-    ) -> Mapping[str, tuple[Array, Array]]: ...
+    def interval(self, quantity: None = None, *, level: float = ..., method: Method = ...) -> Mapping[str, Ends]: ...
 
     @overload
-    def interval(
-        self, quantity: Quantity, *, level: float = 0.95, method: Method = "percentile"
-    ) -> tuple[Array, Array]: ...
+    def interval(self, quantity: Quantity, *, level: float = ..., method: Method = ...) -> Ends: ...
 
     def interval(
         self, quantity: Quantity | None = None, *, level: float = 0.95, method: Method = "percentile"
-    ) -> tuple[Array, Array] | Mapping[str, tuple[Array, Array]]:
+    ) -> Ends | Mapping[str, Ends]:
         """Return the lower and upper end of the interval of a parameter or of anything computed from parameters.
+
+        Efron 1987 for BCa, with the acceleration from the influence of each point; Hall 1988 for studentized.
 
         Parameters
         ----------
@@ -91,10 +90,6 @@ class Bootstrap:
         ------
         ValueError
             If the level, the method or the parameter is unknown.
-
-        Notes
-        -----
-        Efron 1987 for BCa, with the acceleration from the influence of each point; Hall 1988 for studentized.
         """
         if quantity is None:
             return {name: self.interval(name, level=level, method=method) for name in self.theta}
@@ -112,18 +107,17 @@ class Bootstrap:
         ends = self._bca(of, values, tails) if method == "bca" else self._studentized(of, values, tails)
         if isinstance(quantity, str):
             law = self.fit.law
-            j = law.parameters.index(quantity)
-            limits = (0.0, np.inf) if law.kinds[quantity] == "scale" else (law.bounds[0][j], law.bounds[1][j])
-            ends = np.clip(ends, *limits)
+            bounds = np.array(law.bounds)[:, law.parameters.index(quantity)]
+            ends = np.clip(ends, *((0.0, np.inf) if law.kinds[quantity] == "scale" else bounds))
         return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
 
     def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
         """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`."""
-        ends = self.interval(level=level, method=method)
         message = self.fit.message
         if self.message and self.message not in message:
             message = f"{message}; {self.message}"
-        intervals = {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        ends = self.interval(level=level, method=method).items()
+        intervals = {name: (float(low), float(high)) for name, (low, high) in ends}
         return replace(self.fit, intervals=intervals, level=level, message=message)
 
     def _bca(self, of: Function, values: Array, tails: Array) -> Array:
@@ -179,10 +173,9 @@ class Bootstrap:
 def bootstrap(
     fit: Fit, *, n: int = 999, seed: int, how: How | None = None, clusters: ArrayLike | None = None
 ) -> Bootstrap:
-    """Return ``n`` refits of resampled points.
+    """Return ``n`` refits of resampled points, each from the fit's optimum and with its ``delta``.
 
-    Every refit starts from the fit's optimum and keeps its ``delta``. Refits that do not settle or end at a bound are
-    kept, because intervals without them would be too narrow.
+    Refits that do not settle or end at a bound are kept, because intervals without them would be too narrow.
 
     >>> from scalinglaws.laws import power
     >>> from scalinglaws.laws.fit import fit
@@ -228,12 +221,11 @@ def bootstrap(
         raise FitError(f"{n} refits of {m} points are too many draws; take a sample of the points, or label clusters")
     rng = np.random.default_rng(seed)
     draws = rng.integers(m, size=(n, m))
-    y = _made_losses(fit, draws) if how == "residuals" else None
-    if y is None:
-        draws += m * np.arange(n)[:, None]
-        counts = np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
+    if how == "residuals":
+        y, counts = _made_losses(fit, draws), np.ones((n, m), np.int64)
     else:
-        counts = np.ones((n, m), np.int64)
+        draws += m * np.arange(n)[:, None]
+        y, counts = None, np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
     u, settled = _refits(fit, counts, label, y)
     low, high = fit.law.bounds
     return Bootstrap(
@@ -245,13 +237,10 @@ def bootstrap(
 def _refits(fit: Fit, counts: NDArray[np.int64], label: NDArray[np.intp], y: Array | None) -> tuple[Array, Array]:
     """Coordinates [n, p] of the refits, and which of them settled [n]."""
     problem = fit.problem
-    start = problem.center(fit.theta)
-    u, settled = np.empty((len(counts), start.size)), np.empty(len(counts), bool)
+    u, settled = np.tile(problem.center(fit.theta), (len(counts), 1)), np.empty(len(counts), bool)
     for rows in _blocks(len(counts), label.size):
-        weights = counts[rows][:, label].astype(float)
-        starts = np.repeat(start[None], len(weights), axis=0)
-        losses, delta = None if y is None else y[rows], fit.delta / problem.residual_unit
-        u[rows], _, settled[rows] = newton(problem, starts, weights, delta, y=losses)
+        weights, losses = counts[rows][:, label].astype(float), None if y is None else y[rows]
+        u[rows], _, settled[rows] = newton(problem, u[rows], weights, fit.delta / problem.residual_unit, y=losses)
     return u, settled
 
 
@@ -261,8 +250,7 @@ def _numbered(clusters: ArrayLike, n_points: int) -> NDArray[np.intp]:
     if labels.shape != (n_points,):
         raise ValueError(f"clusters has shape {labels.shape}; give one label for each of {n_points} points")
     numbers = pd.factorize(labels, sort=True)[0]
-    missing = int((numbers < 0).sum())
-    if missing:
+    if missing := int((numbers < 0).sum()):
         raise ValueError(f"{missing} of {n_points} cluster labels are missing: label these points or drop them")
     return numbers
 
@@ -354,8 +342,7 @@ class _Profile:
             raise ValueError(f"the quantity has {len(slopes)} values; profile them one at a time")
         if not slopes.any():
             raise ValueError("the quantity does not depend on the parameters: it has no interval")
-        slope = slopes[0]
-        spread = float(np.sqrt(noise * np.abs(slope @ np.linalg.pinv(hessian[0], hermitian=True) @ slope)))
+        spread = float(np.sqrt(noise * np.abs(slopes[0] @ np.linalg.pinv(hessian[0], hermitian=True) @ slopes[0])))
         least = float(value[0])
         return cls(problem=problem, u=u, delta=delta, quantity=quantity, noise=noise, spread=spread, least=least)
 
@@ -378,8 +365,7 @@ class _Profile:
             far *= 1.6
             if far > 1e3:
                 last = self.value(reached[max(reached)][0])
-                stuck = abs(last - here) < 0.5 * far * self.spread
-                return last if stuck else sign * np.inf
+                return last if abs(last - here) < 0.5 * far * self.spread else sign * np.inf  # stuck: at a bound
         t = root_scalar(rise, bracket=(0.0, far), method="brentq", xtol=1e-7).root
         return self.value(reached[t][0])
 

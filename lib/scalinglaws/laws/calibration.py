@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from scalinglaws.counting import flops_6nd
 from scalinglaws.files import DATA
-from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
+from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.catalogue import chinchilla
 from scalinglaws.laws.fit import MAD_TO_SIGMA, Fit, FitError, fit
 
@@ -51,11 +51,11 @@ class Design:
         residuals = np.log(found.L / found.predict(N=N, D=D))
         return cls(N=N, D=D, truth=dict(found.theta), residuals=residuals - np.median(residuals))
 
-    def quantities(self, theta: Mapping[str, Array]) -> dict[str, Array]:
-        """What intervals are asked for: parameters, the exponent of N_opt, and N_opt far beyond the points."""
+    def quantities(self, theta: Mapping[str, Array]) -> Array:
+        """Return the `QUANTITIES` [..., 5]: parameters, the exponent of N_opt, and N_opt far beyond the points."""
         far = C_FAR * float(flops_6nd(self.N, self.D).max())
         exponent, size = chinchilla.optimum_exponents(theta)[0], chinchilla.optimum(theta, far)[0]
-        return dict(zip(QUANTITIES, (theta["alpha"], theta["beta"], theta["E"], exponent, np.log(size)), strict=True))
+        return np.stack([theta["alpha"], theta["beta"], theta["E"], exponent, np.log(size)], axis=-1)
 
     def noise(self, kind: Noise, rng: np.random.Generator) -> Array:
         """Return one draw [n] of the noise in ln L: the residuals resampled, Gaussian, or Gaussian and unequal.
@@ -79,6 +79,8 @@ def simulate(
 ) -> list[dict[str, Any]]:
     """Return a row per method and quantity of one simulated data set: the interval, and whether it holds the truth.
 
+    A data set that cannot be fitted counts as one whose intervals do not hold.
+
     Parameters
     ----------
     design : Design
@@ -92,10 +94,6 @@ def simulate(
     methods : iterable of str
         Those of `Bootstrap.interval`, and "curvature": estimate and covariance of `scipy.optimize.curve_fit` on ln L,
         give or take 1.96 standard errors.
-
-    Notes
-    -----
-    A data set that cannot be fitted counts as one whose intervals do not hold.
     """
     rng = np.random.default_rng([_index(kind), number])
     L = chinchilla.value(design.truth, design.N, design.D) * np.exp(design.noise(kind, rng))
@@ -107,10 +105,15 @@ def simulate(
         cloud = None
     rows = []
     for method in methods:
-        ends = dict.fromkeys(true, (math.nan, math.nan)) if cloud is None else _intervals(design, cloud, method)
-        for name, (low, high) in ends.items():
+        if cloud is None:
+            ends = np.full((2, len(QUANTITIES)), math.nan)
+        elif method == "curvature":
+            ends = _by_curvature(design, cloud.fit)
+        else:
+            ends = cloud.interval(design.quantities, level=LEVEL, method=method)
+        for name, truth, low, high in zip(QUANTITIES, true.tolist(), *np.asarray(ends).tolist(), strict=True):
             row = {"noise": kind, "method": method, "quantity": name, "simulation": number}
-            rows.append(row | {"low": low, "high": high, "held": bool(low <= float(true[name]) <= high)})
+            rows.append(row | {"low": low, "high": high, "held": low <= truth <= high})
     return rows
 
 
@@ -121,20 +124,8 @@ def _index(kind: Noise) -> int:
     return NOISES.index(kind)
 
 
-def _intervals(design: Design, cloud: Bootstrap, method: Method) -> dict[str, tuple[float, float]]:
-    """Lower and upper end for every quantity."""
-    if method == "curvature":
-        return _by_curvature(design, cloud.fit)
-
-    def together(theta: Mapping[str, Array]) -> Array:
-        return np.stack(list(design.quantities(theta).values()), axis=-1)
-
-    low, high = cloud.interval(together, level=LEVEL, method=method)
-    return dict(zip(QUANTITIES, zip(low.tolist(), high.tolist(), strict=True), strict=True))
-
-
-def _by_curvature(design: Design, found: Fit) -> dict[str, tuple[float, float]]:
-    """Least squares of ln L with the covariance that `curve_fit` reports: the usual way, for comparison."""
+def _by_curvature(design: Design, found: Fit) -> Array:
+    """Intervals [2, 5] by least squares of ln L with the covariance of `curve_fit`: the usual way, for comparison."""
 
     def log_loss(_: ArrayLike, *u: float) -> Array:
         return np.log(chinchilla.value(chinchilla.theta(np.array(u)), design.N, design.D))
@@ -143,15 +134,12 @@ def _by_curvature(design: Design, found: Fit) -> dict[str, tuple[float, float]]:
     u, covariance = curve_fit(log_loss, design.N, np.log(found.L), p0=start)[:2]
 
     def at(u: Array) -> Array:
-        theta = dict(zip(chinchilla.parameters, chinchilla.theta(u).T, strict=True))
-        return np.stack(list(design.quantities(theta).values()), axis=-1)
+        return design.quantities(dict(zip(chinchilla.parameters, chinchilla.theta(u).T, strict=True)))
 
     nudge = STEP * np.eye(u.size)
     slopes = (at(u + nudge) - at(u - nudge)) / (2 * STEP)  # [p, K]
     error = ndtri((1 + LEVEL) / 2) * np.sqrt(np.einsum("pk,pq,qk->k", slopes, covariance, slopes))
-    here = at(u)
-    ends = zip((here - error).tolist(), (here + error).tolist(), strict=True)
-    return dict(zip(QUANTITIES, ends, strict=True))
+    return at(u) + error * [[-1.0], [1.0]]
 
 
 def coverage(rows: pd.DataFrame) -> pd.DataFrame:

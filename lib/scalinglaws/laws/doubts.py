@@ -32,10 +32,7 @@ class Identifiability:
 
 
 def identifiability(fit: Fit) -> Identifiability:
-    """Return condition, correlations, and in words what the fitted points cannot tell.
-
-    Works for any fit, also one that `Fit.checked` refuses.
-    """
+    """Return condition, correlations, and in words what the points of any fit, also a refused one, cannot tell."""
     usable = fit.condition <= MAX_CONDITION
     errors = _relative_errors(fit) if usable and fit.correlations else {}
     findings = [*_undetermined(fit, usable), *_narrow_ranges(fit), *_uncertain(fit, errors), *_floor(fit)]
@@ -61,8 +58,8 @@ def _undetermined(fit: Fit, usable: bool) -> Iterator[str]:
 def _narrow_ranges(fit: Fit) -> Iterator[str]:
     """Variables that span little, and pairs that vary together only."""
     for name, column in fit.x.items():
-        if fit.law.least_sizes[name] > 1 and np.log10(column.max() / column.min()) < FEW_DECADES:
-            span = column.max() / column.min()
+        span = column.max() / column.min()
+        if fit.law.least_sizes[name] > 1 and np.log10(span) < FEW_DECADES:
             yield f"{name} spans a factor of {span:.3g}: too narrow to show a power law, widen it"
     for one, other in combinations(fit.x, 2):
         a, b = (np.log(fit.x[name]) for name in (one, other))

@@ -101,9 +101,8 @@ class Fit:
     def objective(self) -> str:
         """What was minimized, in words."""
         of = "ln L - ln f" if self.residual == "log" else "L - f"
-        if math.isinf(self.delta):
-            return f"half the sum of squares of {of}"
-        return f"sum of Huber({of}), delta {self.delta:.6g}"
+        huber = f"sum of Huber({of}), delta {self.delta:.6g}"
+        return f"half the sum of squares of {of}" if math.isinf(self.delta) else huber
 
     def checked(self) -> Self:
         """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not."""
@@ -146,30 +145,29 @@ class Fit:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the fit that `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If a later version wrote it, or the law is unknown here, such as one of your own.
-        """
+        """Return the fit that `to_json` wrote; ValueError if a later version wrote it or its law is unknown here."""
         record = unversioned(json.loads(text), known=SCHEMA)
-        if record["law"] not in LAWS:
-            raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
-        law = LAWS[record["law"]]
+        law = law_named(record["law"])
         x = {name: np.array(column) for name, column in record.pop("x").items()}
+        for name in ("theta", "start"):
+            record[name] = {key: math.inf if value is None else value for key, value in record[name].items()}
         record |= {
             "law": law,
             "status": Status(record["status"]),
             "delta": math.inf if record["delta"] is None else record["delta"],
-            "theta": {name: math.inf if value is None else value for name, value in record["theta"].items()},
-            "start": {name: math.inf if value is None else value for name, value in record["start"].items()},
             "at_bound": tuple(record["at_bound"]),
-            "correlations": tuple(tuple(pair) for pair in record["correlations"]),
+            "correlations": tuple(map(tuple, record["correlations"])),
             "intervals": record["intervals"] and {name: tuple(ends) for name, ends in record["intervals"].items()},
             "problem": Problem.of(law, x, np.array(record.pop("L")), record["residual"]),
         }
         return cls(**record)
+
+
+def law_named(name: str) -> Law:
+    """Return the law of a file, by its name."""
+    if name not in LAWS:
+        raise ValueError(f"law {name!r} is unknown here; choose one of {', '.join(LAWS)}")
+    return LAWS[name]
 
 
 def fit(
@@ -221,14 +219,12 @@ def fit(
     if delta is not None and not delta > 0:
         raise ValueError(f"delta is {delta:.4g}; it must be positive, or math.inf for least squares")
     given, losses = _checked_points(law, _by_letter(law, variables), L)
-    problem = Problem.of(law, given, losses, residual)
+    problem, start = Problem.of(law, given, losses, residual), None
     if losses.size > MANY_POINTS:
         some = np.random.default_rng(0).choice(losses.size, MANY_POINTS, replace=False)
         _, u, value, _ = _search(problem.only(some), delta)
-        starts, u, value, threshold = _search(problem, delta, u[[np.argmin(value)]])
-    else:
-        starts, u, value, threshold = _search(problem, delta)
-    return _report(problem, threshold, starts, u, value)
+        start = u[[np.argmin(value)]]
+    return _report(problem, *_search(problem, delta, start))
 
 
 def _search(problem: Problem, delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
@@ -256,7 +252,7 @@ def _noise_threshold(residuals: Array) -> float:
     return HUBER_SIGMAS * max(MAD_TO_SIGMA * float(deviation), LEAST_SIGMA)
 
 
-def _report(problem: Problem, threshold: float, starts: Array, u: Array, value: Array) -> Fit:
+def _report(problem: Problem, starts: Array, u: Array, value: Array, threshold: float) -> Fit:
     """The best of the optima u [S, p], examined."""
     n = problem.y.size
     agree = value <= value.min() * (1 + 1e-9) + 1e-28 * n
@@ -280,19 +276,17 @@ def _report(problem: Problem, threshold: float, starts: Array, u: Array, value: 
         for j, name in enumerate(law.parameters)
         if not inside[j]
     }
+    status = Status.ILL_CONDITIONED
     if condition > MAX_CONDITION:
-        status = Status.ILL_CONDITIONED
         unusable = f"condition {condition:.4g} is above {MAX_CONDITION:.4g}"
         message = "; ".join(["the points do not determine the parameters", unusable, *bounds.values()])
     elif overflown:
-        status = Status.ILL_CONDITIONED
         message = f"{', '.join(overflown)} overflows: count the loss in a unit that brings it near 1"
     elif not (model.convex[0] and model.decrement[0] <= CERTIFIED * decrement_goal(objective, n)[0]):
         status = Status.NOT_CERTIFIED
         message = f"no optimum found: the Newton decrement is still {model.decrement[0]:.4g}"
     elif bounds:
-        status = Status.AT_BOUND
-        message = "certified, with " + "; ".join(bounds.values())
+        status, message = Status.AT_BOUND, "certified, with " + "; ".join(bounds.values())
     else:
         status = Status.OK
         message = "certified: the gradient vanishes and the curvature is positive, inside all bounds"
@@ -318,8 +312,7 @@ def _correlations(
     free = np.ix_(inside, inside)
     factor = np.linalg.inv(np.linalg.cholesky(hessian[free])) @ to_points[free]  # [q, q]
     factor /= np.linalg.norm(factor, axis=0)
-    names = np.array(problem.law.parameters)[inside].tolist()
-    both = combinations(enumerate(names), 2)
+    both = combinations(enumerate(np.array(problem.law.parameters)[inside].tolist()), 2)
     pairs = [(one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in both]
     return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
 
@@ -338,8 +331,7 @@ def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, Arr
 def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple[dict[str, Array], Array]:
     """Columns of positive numbers, enough of them, and varied enough for the law."""
     columns = checked_columns({**x, "L": L})
-    losses = columns.pop("L")
-    p = len(law.parameters)
+    losses, p = columns.pop("L"), len(law.parameters)
     if losses.size <= p:
         raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
     for name, column in columns.items():
@@ -350,10 +342,9 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple
     places = len(np.unique(np.stack(list(columns.values())), axis=1).T)
     if places < p:
         raise FitError(f"{places} distinct points for {p} parameters of {law.name}; repeats do not count, add sizes")
-    for one, other in combinations(columns, 2):
+    varied = [name for name in columns if law.least_sizes[name] > 1]  # others may well be constant
+    for one, other in combinations(varied, 2):
         a, b = (np.log(columns[name]) - np.log(columns[name]).mean() for name in (one, other))
-        if min(law.least_sizes[one], law.least_sizes[other]) < 2:
-            continue  # one of them may well be constant
         slope = (a @ b) / (a @ a)
         off_line = np.sqrt(np.mean((b - slope * a) ** 2))
         if slope > 0 and off_line < MIN_OFF_LINE:

@@ -130,15 +130,9 @@ def _from_null(budget: dict[str, Any]) -> dict[str, Any]:
 
 
 def approach1(
-    *,
-    C: ArrayLike,
-    N: ArrayLike,
-    L: ArrayLike,
-    D: ArrayLike | None = None,
-    run: ArrayLike | None = None,
-    last: float = 0.15,
-    tolerance: float = TOLERANCE,
-) -> Frontier:
+    *, C: ArrayLike, N: ArrayLike, L: ArrayLike, D: ArrayLike | None = None, run: ArrayLike | None = None,
+    last: float = 0.15, tolerance: float = TOLERANCE,
+) -> Frontier:  # fmt: skip
     """Return the frontier under the envelope of training runs: the size that has the least loss for each compute.
 
     Hoffmann et al. 2022, section 3.1 and footnote 4 (the last 15% of a run).
@@ -186,15 +180,9 @@ def approach1(
 
 
 def approach2(
-    *,
-    C: ArrayLike,
-    N: ArrayLike,
-    L: ArrayLike,
-    D: ArrayLike | None = None,
-    degree: int = 2,
-    tolerance: float = TOLERANCE,
-    surface: Fit | Mapping[str, float] | None = None,
-) -> Frontier:
+    *, C: ArrayLike, N: ArrayLike, L: ArrayLike, D: ArrayLike | None = None, degree: int = 2,
+    tolerance: float = TOLERANCE, surface: Fit | Mapping[str, float] | None = None,
+) -> Frontier:  # fmt: skip
     """Return the frontier through the minima of isoFLOP curves: loss against ln N at one budget, and a polynomial.
 
     Hoffmann et al. 2022, section 3.2; Czech et al. 2026 for the bias.

@@ -11,10 +11,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Jet:
-    """A number that carries its first and second derivatives by the parameters through a formula.
+    """A number that carries its exact first and second derivatives by the parameters through a formula.
 
-    Arithmetic follows the chain rule, so that derivatives are exact. R fits, p parameters, n points; an axis of 1
-    stands for one that does not vary.
+    R fits, p parameters, n points; an axis of 1 stands for one that does not vary.
     """
 
     f: Array  # [R, n]
@@ -47,10 +46,9 @@ class Jet:
             return type(self)(self.f * other, self.J * other, None if self.H is None else self.H * other)
         cross = self.J[:, :, None] * other.J[:, None]
         H = cross + cross.swapaxes(1, 2)
-        if self.H is not None:
-            H = H + self.H * other.f[:, None, None]
-        if other.H is not None:
-            H = H + other.H * self.f[:, None, None]
+        for one, another in ((self, other), (other, self)):
+            if one.H is not None:
+                H = H + one.H * another.f[:, None, None]
         return type(self)(self.f * other.f, self.J * other.f[:, None] + other.J * self.f[:, None], H)
 
     def __pow__(self, power: float) -> Self:

@@ -199,7 +199,7 @@ class Law(ABC):
         return np.where(self._is_log, np.exp(np.where(self._is_log, u, 0.0)), u)
 
     def value(self, theta: Theta, *x: ArrayLike) -> Array:
-        """Return the loss, in the unit the law was fitted in (nats per token in this book).
+        """Return the loss in the unit of the fit (nats per token in this book): shape of the batch, then that of x.
 
         Parameters
         ----------
@@ -207,11 +207,6 @@ class Law(ABC):
             Parameters; leading axes are a batch, such as the resamples of a bootstrap.
         *x : array_like
             The variables, in the order of ``law.variables``; they broadcast against each other.
-
-        Returns
-        -------
-        array
-            Shape of the batch, then shape of the variables.
         """
         u, logs, shape = self._flat(theta, x)
         return self.jet(u, logs)[0].reshape(shape)

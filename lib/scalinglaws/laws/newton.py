@@ -128,11 +128,8 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
 
     Points are weighted by w [R, n]; delta is Huber's threshold in the unit of a residual of the problem; y [R, n] are
     centered losses for each fit in place of the problem's own. A fit has settled where the curvature is positive and
-    the Newton decrement at most `decrement_goal`.
-
-    Notes
-    -----
-    Levenberg 1944 and Marquardt 1963 for the damping, with the exact Hessian in place of Gauss-Newton's.
+    the Newton decrement at most `decrement_goal`. Levenberg 1944 and Marquardt 1963 for the damping, with the exact
+    Hessian in place of Gauss-Newton's.
     """
     # A few rows at a time, so that temporaries stay in the processor's cache: with 4 times fewer it takes half as long
     # again, with 4 times more twice as long. A row that has settled makes room for the next.
@@ -226,8 +223,7 @@ class Quadratic:
         held = (u <= low) & (gradient > 0) | (u >= high) & (gradient < 0)
         largest = np.abs(np.diagonal(hessian, axis1=1, axis2=2)).max(axis=1)
         # A held coordinate neither moves nor changes the curvature of the others.
-        alone = largest[:, None, None] * np.eye(u.shape[1])
-        hessian = np.where(held[:, :, None] | held[:, None], alone, hessian)
+        hessian = np.where(held[:, :, None] | held[:, None], largest[:, None, None] * np.eye(u.shape[1]), hessian)
         curvature, axes = np.linalg.eigh(hessian)
         size = np.maximum(np.abs(curvature), 1e-15 * largest[:, None] + 1e-300)
         slope = (np.where(held, 0.0, gradient)[:, None] @ axes)[:, 0]

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from scalinglaws import published
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY, flops_6nd, tokens_6nd
 from scalinglaws.files import unversioned
-from scalinglaws.laws.catalogue import LAWS, chinchilla, kaplan_joint, muennighoff
-from scalinglaws.laws.fit import SCHEMA, USABLE, Fit
+from scalinglaws.laws.catalogue import chinchilla, kaplan_joint, muennighoff
+from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, law_named
 from scalinglaws.laws.frontier import Frontier, least_squares_line
 from scalinglaws.laws.law import Array, Law
 
@@ -75,12 +75,8 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
 
     "kaplan2020" is the joint law in non-embedding parameters (Table 2); "hoffmann2022" has the constants of the TeX
     source and "hoffmann2022-rounded" those in print; "besiroglu2024" is the refit in print; "muennighoff2023" is for
-    repeated data; "sardana2023" has the constants that reproduce the examples of that paper.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
+    repeated data; "sardana2023" has the constants that reproduce the examples of that paper. ValueError if no law is
+    named so.
     """
     value = published.value
     if name == "kaplan2020":
@@ -105,13 +101,10 @@ def plan(
 ) -> Allocation | InferenceAllocation:
     """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
 
+    Errors are theirs; ``inference_tokens`` and ``flops`` together are a ValueError.
+
     >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
     '4.04e+10 parameters'
-
-    Raises
-    ------
-    ValueError
-        As by these two, and if both ``inference_tokens`` and ``flops`` are given.
     """
     if inference_tokens is None:
         return allocate(source, C, flops=flops)
@@ -122,6 +115,9 @@ def plan(
 
 def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> Allocation:
     """Return the compute-optimal N and D for a training budget.
+
+    "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
+    is spent at the critical batch, so C_min = C/2 (eq. 5.5).
 
     Parameters
     ----------
@@ -139,11 +135,6 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
         If the fit does not determine its parameters.
     ValueError
         If the rule or the name is unknown, the law has no compute-optimal point, or C is not positive.
-
-    Notes
-    -----
-    "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
-    is spent at the critical batch, so C_min = C/2 (eq. 5.5).
     """
     C = np.asarray(C, float)
     if not (np.isfinite(C) & (C > 0)).all():
@@ -175,6 +166,10 @@ def allocate_for_inference(
 ) -> InferenceAllocation:
     r"""Return the N and D of least :math:`6 N D + 2 N D_{inf}` among all that reach a loss.
 
+    Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
+    optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
+    finds the only root.
+
     Parameters
     ----------
     source : Fit, str, or (Law, mapping)
@@ -189,16 +184,8 @@ def allocate_for_inference(
     ValueError
         If both or neither of C and loss are given, a loss is at or below the floor, tokens are negative, or the law is
         not Chinchilla's.
-
-    Notes
-    -----
-    Sardana et al. 2023, eq. 2. On the line of one loss, with s the share of the reducible loss that is due to N, the
-    optimum has :math:`\alpha s / \beta (1 - s) = 1 + D_{inf} / 3D`: both sides are monotone in s, so that bisection
-    finds the only root.
     """
-    label, law, theta = _source(source)
-    if law != chinchilla:
-        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta; choose a fit of that, or another name")
+    label, theta = _surface(source)
     if (C is None) == (loss is None):
         raise ValueError("give one of C and loss: the quality to reach")
     if C is not None:
@@ -237,7 +224,8 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     Total parameters are :math:`N = N_{\setminus E} + \gamma N_{\setminus E}^{1/3}`. The least loss on
     :math:`C_{\setminus E} = 6 N_{\setminus E} D` has :math:`h \alpha A N^{-\alpha} = \beta B D^{-\beta}` with
     :math:`h = d\ln N / d\ln N_{\setminus E}`, so every size has its D and its compute at once. Where embeddings are
-    most of the model, h is 1/3 and rises; the local exponent then rises far above that of large models.
+    most of the model, h is 1/3 and rises; the local exponent then rises far above that of large models. The closed form
+    is of Pearce & Song 2024; the local exponent is our own derivation.
 
     Parameters
     ----------
@@ -252,14 +240,8 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
     ------
     ValueError
         If the law is not Chinchilla's.
-
-    Notes
-    -----
-    Pearce & Song 2024, whose closed form this is; the local exponent is our own derivation.
     """
-    label, law, theta = _source(source)
-    if law != chinchilla:
-        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta in total parameters; choose such a one")
+    _, theta = _surface(source)
     gamma = published.value("Q03", "gamma") if gamma is None else gamma
     size = np.asarray(N_nonemb, float)
     embedding = gamma * np.cbrt(size)
@@ -275,14 +257,9 @@ def counted(source: Source, N_nonemb: ArrayLike, *, gamma: float | None = None) 
 
 
 def ladder_exponent(
-    source: Source,
-    N_nonemb: ArrayLike,
-    C: ArrayLike,
-    *,
-    embeddings: bool,
-    D: ArrayLike | None = None,
-    gamma: float | None = None,
-) -> float:
+    source: Source, N_nonemb: ArrayLike, C: ArrayLike, *,
+    embeddings: bool, D: ArrayLike | None = None, gamma: float | None = None,
+) -> float:  # fmt: skip
     """Return the slope of ln N on ln C that a ladder of models gives: at each budget the best of the sizes at hand.
 
     What a study with these models would measure. It differs from `counted` because sizes come in steps.
@@ -302,7 +279,6 @@ def ladder_exponent(
     gamma : float, optional
         See `counted`.
     """
-    _, law, theta = _source(source)
     sizes, C = np.asarray(N_nonemb, float), np.asarray(C, float)
     total = counted(source, sizes, gamma=gamma).N
     shown = total if embeddings else sizes
@@ -312,7 +288,7 @@ def ladder_exponent(
         above = np.clip(np.searchsorted(readings, tokens), 1, readings.size - 1)
         below_is_nearer = tokens - readings[above - 1] < readings[above] - tokens
         tokens = readings[above - below_is_nearer]
-    loss = law.value(theta, total, tokens)
+    loss = chinchilla.value(_surface(source)[1], total, tokens)
     return least_squares_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
 
 
@@ -329,14 +305,13 @@ def source_of_json(text: str) -> Source:
     record = unversioned(json.loads(text), known=SCHEMA)
     if record.get("theta") is None:
         return Frontier.from_json(text)
-    if record["law"] not in LAWS:
-        raise ValueError(f"law {record['law']!r} is unknown here; choose one of {', '.join(LAWS)}")
+    law = law_named(record["law"])
     if record["status"] not in USABLE:
         raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
     theta = {name: float(value) for name, value in record["theta"].items()}
     if not all(map(math.isfinite, theta.values())):
         raise ValueError("theta is not all finite numbers")
-    return LAWS[record["law"]], theta
+    return law, theta
 
 
 def _from_logarithms(id: str) -> dict[str, float]:
@@ -364,6 +339,14 @@ def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
     )
 
 
+def _surface(source: Source) -> tuple[str, Mapping[str, float]]:
+    """A label and the parameters of Chinchilla's surface."""
+    label, law, theta = _source(source)
+    if law != chinchilla:
+        raise ValueError(f"{label} is no surface E + A/N^alpha + B/D^beta; choose a fit of that, or another name")
+    return label, theta
+
+
 def _rule(flops: str | float) -> tuple[str, float]:
     """Name of a counting rule, and its FLOPs per parameter and token."""
     if isinstance(flops, str):
@@ -387,7 +370,7 @@ def _kaplan_frontier(C: Array) -> Allocation:
 
 def _at_nonemb_budget(source: Source, C: Array) -> tuple[Array, Array, Array]:
     """Total N, D and loss at which the non-embedding FLOPs are C, by bisection in ln N: compute grows with size."""
-    low, high = np.full(C.shape, np.log(1.0)), np.log(C)
+    low, high = np.zeros(C.shape), np.log(C)
     for _ in range(100):
         middle = (low + high) / 2
         beyond = counted(source, np.exp(middle)).C_nonemb > C
