@@ -14,12 +14,8 @@ def add(commands) -> None:
     parser = commands.add_parser("fit", help=what, description=what)
     parser.add_argument("runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them), loss; a run a line")
     parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
-    parser.add_argument(
-        "--approach",
-        choices=("1", "2", "3", "vp"),
-        default="3",
-        help="1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection",
-    )
+    what = "1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection"
+    parser.add_argument("--approach", choices=("1", "2", "3", "vp"), default="3", help=what)
     for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss in nats per token")):
         parser.add_argument(f"--{letter}", metavar="COLUMN", help=f"column of {meaning} (default: guessed, and said)")
     parser.add_argument("--U", metavar="COLUMN", help="column of unique tokens, for muennighoff")

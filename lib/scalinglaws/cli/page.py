@@ -24,21 +24,11 @@ __all__ = ["html"]
 SHOWN = 2000  # points in a figure; more would cover each other
 FAR = 10.0  # times the largest budget: where the line of the optimum ends
 LOOK = ["default", str(PACKAGE / "book" / "book.mplstyle")]
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff; }
-table { border-collapse: collapse; margin: 1rem 0; } th, td { text-align: left; padding: .25rem .8rem .25rem 0; }
-td { font-variant-numeric: tabular-nums; border-top: 1px solid #8886; } figure { margin: 1.5rem 0; }
-svg { max-width: 100%; height: auto; background: #fff; } .status { font-weight: 600; } pre { overflow-x: auto; }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #111; }
-  svg { filter: invert(.93) hue-rotate(180deg); } }
-"""
 
 
 def html(report: Report) -> str:
     """Return the page of a report, for light and dark screens."""
-    record = report.record()
+    record, look = report.record(), (PACKAGE / "cli" / "page.css").read_text(encoding="utf-8")
     cautions = "".join(f"<li>{escape(text)}</li>" for text in report.cautions)
     notes = "".join(f"<li>{escape(text)}</li>" for text in (*report.points.notes, *report.notes))
     columns = "".join(
@@ -52,7 +42,7 @@ def html(report: Report) -> str:
     )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Scaling law fit: {escape(record["law"])}</title><style>{STYLE}</style></head><body><main>
+<title>Scaling law fit: {escape(record["law"])}</title><style>{look}</style></head><body><main>
 <h1>Scaling law fit: {escape(record["law"])}</h1>
 <p class="status">{escape(record["status"])}: {escape(record["message"])}</p>
 <h2>What to distrust</h2><ul>{cautions or "<li>Nothing that these checks can see.</li>"}</ul>
@@ -68,10 +58,7 @@ def html(report: Report) -> str:
 def _numbers(report: Report) -> str:
     """Table of the estimates with their intervals."""
     if isinstance(report.found, Frontier):
-        values = {"a": report.found.a, "b": report.found.b} | {
-            "N_scale": report.found.N_scale,
-            "D_scale": report.found.D_scale,
-        }
+        values = {name: getattr(report.found, name) for name in ("a", "b", "N_scale", "D_scale")}
     else:
         values = dict(report.found.theta) | dict(zip("ab", report.exponents or (), strict=False))
     rows = ""
@@ -89,10 +76,9 @@ def _figures(report: Report) -> list[tuple[str, str, Figure]]:
             return []
         if isinstance(report.found, Frontier):
             return [_frontier_figure(report)]
-        figures = [_residual_figure(report)]
-        if report.exponents is not None:
-            figures = [_isoflop_figure(report), *figures, _optimum_figure(report)]
-        return figures
+        if report.exponents is None:
+            return [_residual_figure(report)]
+        return [_isoflop_figure(report), _residual_figure(report), _optimum_figure(report)]
 
 
 def _axes(n: int = 1) -> tuple[Figure, Any]:
@@ -148,22 +134,28 @@ def _residual_figure(report: Report) -> tuple[str, str, Figure]:
     return "Residuals", caption, figure
 
 
-def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
-    """Compute-optimal size against compute, with its interval, to ten times the largest budget."""
-    found: Any = report.found
-    C = report.points.columns["C"]
-    reach = np.geomspace(C.min(), FAR * C.max(), 100)
+def _sizes(report: Report) -> tuple[Figure, Any, NDArray[np.float64]]:
+    """A figure of the runs' sizes against compute, its axes, and compute to ten times the largest budget."""
     figure, ax = _axes()
+    C, N = (report.points.columns[letter] for letter in "CN")
+    drawn = _some(C.size)
+    ax.plot(C[drawn], N[drawn], ".", color="C0", markersize=3, label="runs")
+    ax.set(xscale="log", yscale="log", xlabel="training compute C (FLOPs)", ylabel="parameters N")
+    return figure, ax, np.geomspace(C.min(), FAR * C.max(), 100)
+
+
+def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
+    """Compute-optimal size against compute, with its interval."""
+    found: Any = report.found
+    figure, ax, reach = _sizes(report)
     if report.cloud is not None:
         low, high = report.cloud.interval(lambda theta: found.law.optimum(theta, reach)[0], level=LEVEL)
         ax.fill_between(reach, low, high, color="C1", alpha=0.25, linewidth=0, label=f"{LEVEL:.0%} interval")
     best = found.law.optimum(found.theta, reach)[0]
-    inside = reach <= C.max()
+    inside = reach <= report.points.columns["C"].max()
     ax.plot(reach, best, "--", color="C1", linewidth=1)
     ax.plot(reach[inside], best[inside], color="C1", label="compute-optimal N")
-    drawn = _some(C.size)
-    ax.plot(C[drawn], report.points.columns["N"][drawn], ".", color="C0", markersize=3, label="runs")
-    ax.set(xscale="log", yscale="log", xlabel="training compute 6 N D (FLOPs)", ylabel="parameters N")
+    ax.set_xlabel("training compute 6 N D (FLOPs)")
     ax.legend()
     caption = "Compute-optimal size; dashed: beyond the largest budget. The interval is for noise, not for a wrong law."
     return "Optimal size", caption, figure
@@ -172,14 +164,9 @@ def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
 def _frontier_figure(report: Report) -> tuple[str, str, Figure]:
     """Optima and the power law through them."""
     found: Any = report.found
-    C = report.points.columns["C"]
-    reach = np.geomspace(C.min(), FAR * C.max(), 100)
-    figure, ax = _axes()
-    drawn = _some(C.size)
-    ax.plot(C[drawn], report.points.columns["N"][drawn], ".", color="C0", markersize=3, label="runs")
+    figure, ax, reach = _sizes(report)
     ax.plot(found.C, found.N, "o", color="C1", label="optima")
     ax.plot(reach, found.optimum(reach)[0], color="C1", label=f"N ∝ C^{found.a:.5g}")
-    ax.set(xscale="log", yscale="log", xlabel="training compute C (FLOPs)", ylabel="parameters N")
     ax.legend()
     return "Optimal size", f"Optima of {found.source}, and the power law through them.", figure
 

@@ -18,19 +18,11 @@ def add(commands) -> None:
     what = "print the parameters and tokens that a law finds best for a compute budget"
     parser = commands.add_parser("plan", help=what, description=what)
     parser.add_argument("--flops", type=amount, required=True, metavar="C", help="training FLOPs, such as 1e21")
-    parser.add_argument(
-        "--law",
-        default=PUBLISHED,
-        metavar="NAME|FIT.json",
-        help="what 'scalinglaws fit --json' printed, or kaplan2020, hoffmann2022 (unrounded constants), "
-        f"hoffmann2022-rounded, besiroglu2024, ... (default: {PUBLISHED})",
-    )
-    parser.add_argument(
-        "--inference-tokens",
-        type=amount,
-        metavar="D",
-        help="tokens to be served: the cheapest model, training and serving, of the loss that C would buy",
-    )
+    what = "what 'scalinglaws fit --json' printed, or kaplan2020, hoffmann2022 (unrounded constants), "
+    what += f"hoffmann2022-rounded, besiroglu2024, ... (default: {PUBLISHED})"
+    parser.add_argument("--law", default=PUBLISHED, metavar="NAME|FIT.json", help=what)
+    what = "tokens to be served: the cheapest model, training and serving, of the loss that C would buy"
+    parser.add_argument("--inference-tokens", type=amount, metavar="D", help=what)
     parser.add_argument("--json", action="store_true", help="print one JSON object, in full precision")
     parser.set_defaults(command=run)
 

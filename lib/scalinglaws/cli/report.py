@@ -1,11 +1,10 @@
 """What the ``scalinglaws fit`` command reports of a table of runs, as text and as JSON. `page` makes a page of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scalinglaws.laws import LAWS
 from scalinglaws.laws import frontier as frontiers
@@ -35,7 +34,7 @@ class Report:
     intervals: Mapping[str, tuple[float, float]] | None  # of the parameters, and of a and b
     exponents: tuple[float, float] | None  # a and b of N ∝ C^a, D ∝ C^b
     cautions: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -46,29 +45,18 @@ class Report:
         """Return the result as values for JSON, in full precision."""
         C = self.points.columns.get("C")
         a, b = self.exponents or (None, None)
-        common = {
-            "schema": SCHEMA,
-            "approach": self.approach,
-            "a": a,
-            "b": b,
-            "intervals": self.intervals,
-            "level": LEVEL if self.intervals else None,
-            "n_points": len(self.points),
-            "C_range": None if C is None else [float(C.min()), float(C.max())],
-            "warnings": self.cautions,
-        }
-        if isinstance(self.found, Frontier):
-            return _frontier_record(self.found) | common
-        found = self.found
-        own = {
-            "law": found.law.name,
-            "theta": dict(found.theta),
-            "objective": found.value,
-            "minimized": found.objective,
-            "delta": found.delta,
-            "status": str(found.status),
-            "message": found.message,
-        }
+        found, C_range = self.found, None if C is None else [float(C.min()), float(C.max())]
+        common = {"schema": SCHEMA, "approach": self.approach, "a": a, "b": b, "intervals": self.intervals}
+        common |= {"level": LEVEL if self.intervals else None, "n_points": len(self.points), "C_range": C_range}
+        common |= {"warnings": self.cautions}
+        if isinstance(found, Frontier):  # with what a fit's record has and a frontier's has not
+            own = found.record() | {"theta": None, "objective": None, "status": "warned" if found.warnings else "ok"}
+            own |= {"message": "; ".join(found.warnings) or f"{len(found.C)} optima"}
+            own |= {"refused": [{"C": b.C, "why": b.message} for b in found.budgets if b.refused is not None]}
+        else:
+            own = {"law": found.law.name, "theta": dict(found.theta), "objective": found.value}
+            own |= {"minimized": found.objective, "delta": found.delta}
+            own |= {"status": str(found.status), "message": found.message}
         return own | common
 
     def text(self) -> str:
@@ -84,39 +72,13 @@ class Report:
 
 
 def make(
-    points: Points,
-    *,
-    law: str = "chinchilla",
-    approach: str = "3",
-    delta: float | None = None,
-    residual: Residual = "log",
-    n: int | None = None,
-    seed: int = 0,
-    tolerance: float | None = None,
-) -> Report:
-    """Return the report of a fit.
+    points: Points, *, law: str = "chinchilla", approach: str = "3", delta: float | None = None,
+    residual: Residual = "log", n: int | None = None, seed: int = 0, tolerance: float | None = None,
+) -> Report:  # fmt: skip
+    """Return the report of a fit by the options of the command, or raise `FitError`.
 
-    Parameters
-    ----------
-    points : Points
-    law : str
-        Name in `laws.LAWS`.
-    approach : str
-        Of Hoffmann et al. 2022: "1" envelope, "2" isoFLOP curves, "3" surface, or "vp", the surface by variable
-        projection. Laws other than Chinchilla's are fitted by "3".
-    delta, residual
-        See `fit.fit`.
-    n : int, optional
-        Refits for the intervals; 0 for none. Left out: 999, or none where that would take minutes.
-    seed : int
-        Of the refits.
-    tolerance : float, optional
-        For approaches 1 and 2, see `frontier.approach2`.
-
-    Raises
-    ------
-    FitError
-        If the points cannot be fitted.
+    ``law`` is a name in `laws.LAWS`; ``n`` are the refits for the intervals, 0 for none: left out, 999, or none where
+    that would take minutes.
     """
     columns = points.columns
     if approach in ("1", "2"):
@@ -128,26 +90,16 @@ def make(
     if approach == "vp":
         found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
     else:
-        found = _fit(law, columns, residual, delta)
+        variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
+        found = fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **variables)
     cloud, notes = _cloud(found, points, n, seed)
     found = found if cloud is None else cloud.attach(level=LEVEL)
     exponents, ends = _exponents(found, cloud)
     return Report(
-        found=found,
-        approach=approach,
-        points=points,
-        cloud=cloud,
+        found=found, approach=approach, points=points, cloud=cloud, exponents=exponents, notes=notes,
         intervals=None if found.intervals is None else dict(found.intervals) | ends,
-        exponents=exponents,
         cautions=(*points.warnings, *_cautions(found, cloud)),
-        notes=notes,
-    )
-
-
-def _fit(law: str, columns: Mapping[str, NDArray], residual: Residual, delta: float | None) -> Fit:
-    """The fit of a law to those of the columns that it is a law of."""
-    variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
-    return fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **variables)
+    )  # fmt: skip
 
 
 def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
@@ -167,11 +119,11 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
     wanted = 999 if n is None else n
     if not wanted or found.status not in USABLE:
         return None, ()
+    most = int(TOO_MANY // len(points))
     if n is None and wanted * len(points) > MANY:
-        some = min(wanted, int(TOO_MANY // len(points)))
-        return None, (f"no intervals: {wanted} refits of {len(points):,} points take long; ask by --bootstrap {some}",)
-    if wanted * len(points) > TOO_MANY:
-        most = int(TOO_MANY // len(points))
+        ask = f"ask by --bootstrap {min(wanted, most)}"
+        return None, (f"no intervals: {wanted} refits of {len(points):,} points take long; {ask}",)
+    if wanted > most:
         raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")
     clusters = points.repeats() if points.labels is None else points.labels
     try:
@@ -227,14 +179,3 @@ def _without_highest(found: Fit) -> list[str]:
     if abs(after - before) < 0.01:
         return []
     return [f"without the {HIGHEST} points of highest loss a is {after:.5g}, not {before:.5g}: compare both fits"]
-
-
-def _frontier_record(found: Frontier) -> dict[str, Any]:
-    """The values of a frontier, with what a fit's record has and a frontier's has not."""
-    return found.record() | {
-        "theta": None,
-        "objective": None,
-        "status": "warned" if found.warnings else "ok",
-        "message": "; ".join(found.warnings) or f"{len(found.C)} optima",
-        "refused": [{"C": b.C, "why": b.message} for b in found.budgets if b.refused is not None],
-    }

@@ -10,12 +10,8 @@ def add(commands) -> None:
     """Declare ``scalinglaws spec``."""
     what = "print a spec made by one of the book's recipes"
     parser = commands.add_parser("spec", help=what, description=f"{what}; send it to a file for 'scalinglaws train'")
-    parser.add_argument(
-        "--recipe",
-        choices=("text", "synthetic"),
-        default="text",
-        help="text: Python sources that are installed with the book; synthetic: a source of known entropy",
-    )
+    what = "text: Python sources that are installed with the book; synthetic: a source of known entropy"
+    parser.add_argument("--recipe", choices=("text", "synthetic"), default="text", help=what)
     parser.add_argument("--d-model", type=int, required=True, metavar="WIDTH", help="width of the model")
     parser.add_argument("--tokens", type=amount, required=True, metavar="D", help="training tokens, such as 2e6")
     parser.add_argument("--n-layer", type=int, default=1, metavar="LAYERS", help="depth of the model (default: 1)")

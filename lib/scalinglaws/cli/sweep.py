@@ -50,9 +50,8 @@ def run(args: argparse.Namespace) -> int:
             from scalinglaws import runs
 
             runs.write_csv(table, args.csv)
-            runs.write_curves(
-                runs.curves(runs.RunStore(out).read(name) for name in table["hash"]), args.csv.with_suffix(".npz")
-            )
+            found = map(runs.RunStore(out).read, table["hash"])
+            runs.write_curves(runs.curves(found), args.csv.with_suffix(".npz"))
     finally:  # a disk that has filled up costs the file, not the numbers
         print(table.to_json(orient="records", double_precision=15) if args.json else _table_in_words(table, out))
     return 1 if (table["status"] == "failed").any() else 0

@@ -75,13 +75,9 @@ def _new_run(spec: RunSpec, args: argparse.Namespace) -> "tuple[Run, int]":
     try:
         with runtime.process_group(args.device) as (rank, _):
             run = train.train(
-                spec,
-                corpus,
-                how,
-                checkpoint=checkpoint,
-                checkpoint_seconds=CHECKPOINT_SECONDS,
+                spec, corpus, how, checkpoint=checkpoint, checkpoint_seconds=CHECKPOINT_SECONDS,
                 progress=sys.stderr.isatty() and rank == 0,
-            )
+            )  # fmt: skip
         return run, rank
     except KeyboardInterrupt:
         if checkpoint.exists():
