@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from html import escape
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -31,7 +31,7 @@ __all__ = ["chapters", "published_rows", "quote", "quotes", "setup", "show", "st
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
 GLUED = "application/papermill.record/"  # before the type of what is kept for the prose and not shown
 
-Quoted = TypeVar("Quoted", float, str)
+Quoted = TypeVar("Quoted", bound=float | str)
 
 
 def style() -> AbstractContextManager[None]:
@@ -49,16 +49,7 @@ def setup() -> None:
 def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     """Return ``value`` unchanged, after making it available to the chapter's prose as ``{glue:text}`name```.
 
-    Where no book is being built there is nothing to quote into, and nothing happens.
-
-    Parameters
-    ----------
-    name : str
-        The key; one value per key and chapter.
-    value : float or str
-        What to quote.
-    fmt : str
-        How to print it, see `number`.
+    One value per key and chapter, printed by ``fmt``, see `number`. Where no book is built nothing happens.
     """
     if get_ipython() is None or find_spec("myst_nb") is None:  # Colab: the notebook runs without the book's tools
         return value
@@ -68,28 +59,14 @@ def quote(name: str, value: Quoted, fmt: str = "{:.3g}") -> Quoted:
     return value
 
 
-def quotes(fmt: str = "{:.3g}", **values: Any) -> None:
-    """`quote` several values in one format.
-
-    Parameters
-    ----------
-    fmt : str
-        How to print them, see `number`.
-    **values : float or str
-        What to quote, by key; an underscore stands for the hyphen of the key.
-    """
+def quotes(fmt: str = "{:.3g}", **values: float | str) -> None:
+    """`quote` several values by key in one format; an underscore stands for the hyphen of the key."""
     for name, value in values.items():
         quote(name.replace("_", "-"), value, fmt)
 
 
 def show(obj: Callable | type) -> Markdown:
-    """Return the source of a library function or class, without its decorators, for display in a notebook.
-
-    Parameters
-    ----------
-    obj : function or class
-        What to show.
-    """
+    """Return the source of a library function or class, without its decorators, for display in a notebook."""
     source = textwrap.dedent(inspect.getsource(obj))
     first = ast.parse(source).body[0].lineno  # the line of "def" or "class"; decorators stand above it
     body = "".join(source.splitlines(keepends=True)[first - 1 :])

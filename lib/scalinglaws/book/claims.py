@@ -43,12 +43,7 @@ MARKS: dict[Verdict, str] = {
 def number(value: float | str, fmt: str = "{:.3g}") -> str:
     """Return a number as a book prints it: a true minus sign, and powers of ten in place of ``e+05``.
 
-    Parameters
-    ----------
-    value : float or str
-        What to print, in the unit that the text around it (or ``fmt``) names.
-    fmt : str
-        A ``str.format`` field for it, such as ``"{:.2f} nats"``.
+    ``fmt`` is a ``str.format`` field for it, such as ``"{:.2f} nats"``.
     """
     text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", fmt.format(value))
     return re.sub(r"(?<=\d)e([+-])0*(\d+)", _power_of_ten, text)
@@ -126,14 +121,9 @@ class Claim(Entry):
 
 
 def claim(
-    id: str,
-    *,
-    ours: float,
-    low: float | None = None,
-    high: float | None = None,
-    also: bool = True,
+    id: str, *, ours: float, low: float | None = None, high: float | None = None, also: bool = True,
     registry: str | Path | None = None,
-) -> Claim:
+) -> Claim:  # fmt: skip
     """Return a registered claim with this run's numbers, if they bear out the verdict that the registry has.
 
     Parameters
@@ -181,12 +171,7 @@ def claim(
 def over_seeds(values: ArrayLike, ours: float | None = None) -> dict[str, float]:
     """Return ``ours``, ``low`` and ``high`` for `claim`: a mean over seeds and its 95% interval by Student's t.
 
-    Parameters
-    ----------
-    values : array_like [n_seeds]
-        The quantity from each seed alone.
-    ours : float, optional
-        The value from all seeds together, where that is not the mean of ``values``.
+    ``values`` [n_seeds] are from each seed alone; ``ours`` is from all together, where that is not their mean.
     """
     each = np.asarray(values, float)
     ours = each.mean() if ours is None else ours
@@ -214,10 +199,7 @@ class Claims(tuple[Claim, ...]):
 def collect(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataFrame:
     """Make a ledger of the `records` in ``folder``, see there and `ledger`.
 
-    Raises
-    ------
-    ValueError
-        As `records`; also if a claim names a row, such as ``"K99"``, that the table of published numbers lacks.
+    ValueError as there, and if a claim names a row, such as ``"K99"``, that the table of published numbers lacks.
     """
     rows = []
     for record in records(folder, notebooks).to_dict("records"):
@@ -243,7 +225,7 @@ def in_words(table: pd.DataFrame) -> str:
     """Return a ledger as text: a line or two for each claim, by chapter, and the number of each verdict by kind."""
     lines = []
     for notebook, group in table.groupby("notebook", sort=False):
-        lines.append(f"{notebook}")
+        lines.append(str(notebook))
         for row in group.to_dict("records"):
             one = _claim(row)
             found = f"published {one._published()} ({one.published_id}), here {one._ours()} ({one.how})"

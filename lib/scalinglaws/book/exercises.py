@@ -90,13 +90,7 @@ class Exercise:
                 raise ValueError(f"{self.name}: slip {text!r} is as good as the answer; narrow rel, or leave it out")
 
     def check(self, answer: Answer | EllipsisType) -> Checked:
-        """Return whether an answer is right, and if not, what is off about it; never raises.
-
-        Parameters
-        ----------
-        answer : float, str or sequence of float
-            Yours. Dots (``...``) stand for none yet.
-        """
+        """Return whether an answer is right, and if not, what is off about it; dots (``...``) stand for none yet."""
         if answer is ...:
             return Checked(False, f"{self.name}: no answer yet. Put yours in place of the dots and run the cell again.")
         hint = self._word(answer) if isinstance(self.answer, str) else self._hint(answer)
@@ -161,17 +155,8 @@ class Exercise:
 def exercise(key: str, *, answer: Answer, slips: Mapping[str, Answer]) -> Exercise:
     """An exercise of a chapter: its words from ``data/exercises.toml``, its numbers given.
 
-    Parameters
-    ----------
-    key : str
-        Chapter and number, such as "09-1".
-    answer, slips
-        As `Exercise` has them, but each slip by the short name that the file gives it.
-
-    Raises
-    ------
-    ValueError
-        If the file has no such exercise, or other slips than are given.
+    ``key`` is chapter and number, such as "09-1"; slips go by the short names that they have in the file. ValueError if
+    that has no such exercise, or other slips.
     """
     words = tomllib.loads((DATA / "exercises.toml").read_text(encoding="utf-8")).get(key)
     if words is None:

@@ -6,6 +6,7 @@ color-blind readers, and shape or dash says the same again. Nothing here opens a
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from scalinglaws.laws.law import PowerSum
 
 __all__ = ["LABELS", "curves", "plot", "power_law", "residuals", "shades", "ticks"]
 
+Places = Sequence[float] | Mapping[float, object]  # of ticks, or their texts by place
 LABELS = {
     "n_params": "parameters N, all",
     "n_params_nonemb": "parameters N, without embeddings",
@@ -85,17 +87,9 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
 
 
 def power_law(
-    ax: Axes,
-    x: ArrayLike,
-    L: ArrayLike,
-    fit: Fit,
-    *,
-    xlabel: str,
-    ylabel: str = "loss",
-    symbol: str = "x",
-    cloud: Bootstrap | None = None,
-    level: float = 0.95,
-) -> None:
+    ax: Axes, x: ArrayLike, L: ArrayLike, fit: Fit, *, xlabel: str, ylabel: str = "loss", symbol: str = "x",
+    cloud: Bootstrap | None = None, level: float = 0.95,
+) -> None:  # fmt: skip
     """Draw runs and a fitted power law in log-log, with its floor if it has one.
 
     Runs that were not among the fitted points are hollow, and the law is dashed where it extrapolates to them.
@@ -112,14 +106,7 @@ def power_law(
     symbol : str
         Letter for x in the formula of the legend.
     cloud : Bootstrap, optional
-        Draws the interval of the law around it.
-    level : float
-        Probability of that interval.
-
-    Raises
-    ------
-    ValueError
-        If the law has more than one variable.
+        Draws the interval of the law around it, of probability ``level``.
     """
     if len(fit.law.variables) != 1:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.law.variables)}; this figure takes one variable")
@@ -147,16 +134,8 @@ def power_law(
 def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
     """Draw how far the fitted points lie from the law, in percent, against one of its variables.
 
-    Dotted lines mark Huber's threshold: what lies beyond pulls with constant force, however far out.
-
-    Parameters
-    ----------
-    ax : Axes
-    fit : Fit
-    against : str
-        Letter of the variable, such as ``"N"``.
-    xlabel : str
-        A column of the run table, or any other text with its unit.
+    Dotted lines mark Huber's threshold: what lies beyond pulls with constant force, however far out. ``against`` is the
+    letter of the variable, such as ``"N"``; ``xlabel`` a column of the run table, or any other text with its unit.
     """
     if against not in fit.x:
         raise ValueError(f"{fit.law.name} is a law of {', '.join(fit.x)}; got {against!r}")
@@ -166,9 +145,7 @@ def residuals(ax: Axes, fit: Fit, *, against: str, xlabel: str) -> None:
         for sign in (-1, 1):
             ax.axhline(sign * 100 * fit.delta, color="C1", linestyle=":", linewidth=1)
     ax.plot(fit.x[against], off, "o", color="C0")
-    ax.set_xscale("log")
-    ax.set_xlabel(LABELS.get(xlabel, xlabel))
-    ax.set_ylabel("ln loss − ln fit (%)")
+    ax.set(xscale="log", xlabel=LABELS.get(xlabel, xlabel), ylabel="ln loss − ln fit (%)")
 
 
 def shades(n: int) -> NDArray[np.float64]:
@@ -179,15 +156,7 @@ def shades(n: int) -> NDArray[np.float64]:
 def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str = "train_loss") -> None:
     """Draw learning curves in log-log, one line per value of ``by``, darker to lighter.
 
-    Parameters
-    ----------
-    ax : Axes
-    table : DataFrame
-        One row per reading, with the columns named by the other arguments.
-    by : str
-        Column that tells curves apart, such as ``"n_params_nonemb"``.
-    x, y : str
-        Columns to draw.
+    The table has one row per reading, and columns ``by``, such as ``"n_params_nonemb"``, ``x`` and ``y``.
     """
     missing = [column for column in (by, x, y) if column not in table]
     if missing:
@@ -200,20 +169,11 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
     ax.legend(title=LABELS.get(by, by))
 
 
-def ticks(
-    ax: Axes,
-    *,
-    x: Sequence[float] | Mapping[float, object] | None = None,
-    y: Sequence[float] | Mapping[float, object] | None = None,
-) -> None:
+def ticks(ax: Axes, *, x: Places | None = None, y: Places | None = None) -> None:
     """Mark places on logarithmic axes, in plain numbers, and leave out the small ticks of both.
 
-    Parameters
-    ----------
-    ax : Axes
-    x, y : sequence or mapping, optional
-        Where the ticks of an axis go, or what is written there by where it goes. Numbers that span less than a decade
-        are written with equally many digits after the point.
+    ``x`` and ``y`` are where the ticks of an axis go, or what is written there by where it goes. Numbers that span less
+    than a decade are written with equally many digits after the point.
     """
     for axis, places in ((ax.xaxis, x), (ax.yaxis, y)):
         if places is not None:
@@ -234,21 +194,12 @@ def _map(ax: Axes, fit: Fit) -> None:
     (up, rows), (along, columns) = fit.x.items()
     y, x = (np.geomspace(values.min() / 1.5, values.max() * 1.5, 100) for values in (rows, columns))
     levels = np.geomspace(fit.L.min(), fit.L.max(), 10)
-    look = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
+    look: dict[str, Any] = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
     ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))  # first, since labels go by the slopes
     lines = ax.contour(x, y, fit.law.value(fit.theta, y[:, None], x), levels, linewidths=1, **look)
     ax.clabel(lines, fmt="%.3g", fontsize="small")
-    ax.scatter(
-        columns,
-        rows,
-        c=fit.L,
-        s=30,
-        edgecolors="0.3",
-        linewidths=0.7,
-        zorder=3,
-        label="runs, loss by color (nats per token)",
-        **look,
-    )
+    look |= {"s": 30, "edgecolors": "0.3", "linewidths": 0.7, "zorder": 3}
+    ax.scatter(columns, rows, c=fit.L, label="runs, loss by color (nats per token)", **look)
     with suppress(ValueError):  # a law without an optimum, or a fit that does not determine it
         best, data = fit.allocate(np.geomspace(y[0] * x[0], y[-1] * x[-1], 200), k=1.0)
         ax.plot(data, best, color="black", linestyle="--", label="compute-optimal")
@@ -266,12 +217,9 @@ def _formula(fit: Fit, symbol: str) -> str:
 
 def _log_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
     """Logarithmic axes with labels; a loss that spans less than a decade gets plain numbers."""
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    ax.set(xscale="log", yscale="log", xlabel=LABELS.get(xlabel, xlabel), ylabel=LABELS.get(ylabel, ylabel))
     low, high = ax.get_ylim()
     if high < 10 * low:
         ax.yaxis.set_major_locator(MaxNLocator(6))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel(LABELS.get(xlabel, xlabel))
-    ax.set_ylabel(LABELS.get(ylabel, ylabel))

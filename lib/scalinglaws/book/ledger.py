@@ -27,13 +27,7 @@ def read(path: str | Path | None = None) -> pd.DataFrame:
 
     Columns: those of `Claim`, ``published`` as text, ``low`` and ``high`` NaN where there is no interval; ``section``
     of the lecture; ``source`` (citation key and place) of the published row; ``kind``; ``notebook``, the chapter.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file, or the data folder does not lie beside the package's source.
-    ValueError
-        If the file is no ledger.
+    FileNotFoundError without such a file, ValueError if it is no ledger.
     """
     file = Path(path or LEDGER)
     if not file.is_file():
@@ -51,17 +45,8 @@ def read(path: str | Path | None = None) -> pd.DataFrame:
 def records(folder: str | Path, notebooks: str | Path | None = None) -> pd.DataFrame:
     """Return what the checked claims of some notebooks left in ``folder``, one row per claim in their order.
 
-    Parameters
-    ----------
-    folder : path
-        What the variable ``SCALINGLAWS_CLAIMS`` named when the notebooks ran.
-    notebooks : path, optional
-        Folder of the notebooks; by default the book's chapters.
-
-    Raises
-    ------
-    ValueError
-        If no notebook states a claim, one left no record, a record belongs to none, or two claims have one id.
+    ``folder`` is what the variable ``SCALINGLAWS_CLAIMS`` named when they ran; by default they are the book's chapters.
+    ValueError if no notebook states a claim, one left no record, a record belongs to none, or two claims have one id.
     """
     notebooks = Path(notebooks or CHAPTERS)
     left = {path.stem: path for path in sorted(Path(folder).glob("*.json"))}
@@ -169,8 +154,7 @@ def differences(found: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
 def concerning(kept: pd.DataFrame, found: pd.DataFrame, notebooks: str | Path) -> pd.DataFrame:
     """Return the rows of the ledger ``kept`` that a folder of notebooks answers for.
 
-    These are the claims of all notebooks of the same name, stated there or not, and those that were ``found`` under
-    any name.
+    These are all claims of notebooks of the same name, and those that were ``found`` under any name.
     """
     names = {path.stem for path in Path(notebooks).glob("*.ipynb")}
     return kept[kept["notebook"].isin(names) | kept["id"].isin(found["id"])]

@@ -35,9 +35,8 @@ def derived(name: str, compute: Callable[..., dict[str, Any]], *sources: str) ->
     name : str
         The results are in ``data/derived/NAME.json``.
     compute : callable
-        Takes the data sets, a frame each, and returns numbers, texts, arrays, and lists and dicts of them, by name.
-    sources : str
-        Names of the data sets, see `published.dataset`.
+        Takes the data sets ``sources``, see `published.dataset`, a frame each, and returns numbers, texts, arrays, and
+        lists and dicts of them, by name.
 
     Raises
     ------

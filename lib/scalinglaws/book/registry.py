@@ -64,12 +64,7 @@ class Entry:
 def read(path: str | Path | None = None) -> dict[str, Entry]:
     """Return the entries of a registry by id, in its order; the book's by default.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not TOML, or an entry lacks a field or has one that is none.
+    FileNotFoundError without such a file; ValueError if it is not TOML, or an entry lacks a field or has one too many.
     """
     file = Path(path or DATA / "claims.toml")
     if not file.is_file():
@@ -92,13 +87,7 @@ def _fields(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def entry(id: str, path: str | Path | None = None) -> Entry:
-    """Return the entry of one claim from ``path``, else from the reader's own registry or the book's.
-
-    Raises
-    ------
-    ValueError
-        If no registry has it; also as `read`.
-    """
+    """Return the entry of one claim from ``path``, else the reader's own registry or the book's; ValueError if none."""
     places = [path] if path else [*filter(None, [os.environ.get(REGISTRY)]), None]
     for place in places:
         if found := read(place).get(id):
@@ -112,15 +101,8 @@ def decide(entry: Entry, ours: float, low: float | None = None, high: float | No
 
     Arithmetic is decided by the value, and so is public data without an interval: a computation repeated on the same
     runs. A trained claim without an interval is undecided. An interval in the opposite region is never ``reproduced``.
-
-    Parameters
-    ----------
-    entry : Entry
-        The claim; its regions are in the unit of ``ours``.
-    ours, low, high : float
-        The deciding quantity and its 95% interval.
-    also : bool
-        Whether all other conditions of the criterion hold.
+    ``ours`` is the deciding quantity, in the unit of the regions; ``low`` and ``high`` its 95% interval; ``also``
+    whether all other conditions of the criterion hold.
     """
     if entry.kind == "arithmetic":
         return "consistent" if also and _inside(entry.reproduced, ours, ours) else "inconsistent"

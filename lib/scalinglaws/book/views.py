@@ -21,18 +21,9 @@ from scalinglaws.files import PACKAGE, dumps, plain
 from scalinglaws.laws import plan
 
 __all__ = [
-    "BatchTradeoff",
-    "Inference",
-    "Parabola",
-    "Plane",
-    "Planner",
-    "PowerLaw",
-    "Repeats",
-    "Replay",
-    "Valleys",
-    "View",
+    "BatchTradeoff", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Valleys", "View",
     "trainable",
-]
+]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
 LAWS: Mapping[str, str] = {  # names of `plan.named`, as the views show them
@@ -72,7 +63,7 @@ class View(anywidget.AnyWidget):
         return (
             f'<style>{self._css}</style><div id="{place}" class="view-place">'
             "<noscript>This view needs JavaScript.</noscript></div>"
-            f'<script type="module">{self._esm.replace("export default { render };", _STAND_IN)}'
+            f'<script type="module">{self._esm.replace("export default { render };", "")}'
             f'render({{ model: standIn({_json(self.state)}), el: document.getElementById("{place}") }});</script>'
         )
 
@@ -82,30 +73,15 @@ class View(anywidget.AnyWidget):
         return found | {"text/html": self.html(), "text/plain": f"{type(self).__name__} (a view to turn)"}, metadata
 
 
-# In place of the model that a kernel would give: values, and who wants to hear of changes.
-_STAND_IN = """
-function standIn(values) {
-  const heard = {};
-  return {
-    isStatic: true,
-    get: (name) => values[name],
-    set: (name, value) => { values[name] = value; (heard[`change:${name}`] ?? []).forEach((f) => f()); },
-    on: (event, f) => { (heard[event] ??= []).push(f); },
-    save_changes: () => {},
-  };
-}
-"""
-
-
 def _json(state: Mapping[str, Any]) -> str:
     """JSON that may stand inside of a script; null for what is not finite."""
     return dumps(state, sort_keys=True).replace("<", "\\u003c")
 
 
-def _laws(extra: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:
-    """Constants of the published laws and of others: {name: {label, E, A, B, alpha, beta}}."""
-    known = {name: {"label": label} | plan.named(name)[1] for name, label in LAWS.items()}
-    return plain(known | {name: dict(law) for name, law in (extra or {}).items()})
+def _turned(*starts: Any) -> list[Any]:
+    """Traits that a reader turns, by the texts and numbers they start with."""
+    kinds = {str: traitlets.Unicode, float: traitlets.Float}
+    return [kinds[type(start)](start).tag(sync=True) for start in starts]
 
 
 class PowerLaw(View):
@@ -122,10 +98,7 @@ class PowerLaw(View):
     """
 
     name = "power"
-    E = traitlets.Float(1.7).tag(sync=True)
-    A = traitlets.Float(10.0).tag(sync=True)
-    alpha = traitlets.Float(0.3).tag(sync=True)
-    x = traitlets.Float(1e5).tag(sync=True)
+    E, A, alpha, x = _turned(1.7, 10.0, 0.3, 1e5)
 
     def __init__(self, points: Sequence[tuple[float, float]] = (), *, label: str = "x", **start: float):
         sizes = [x for x, _ in points] or [1e3, 1e9]
@@ -133,16 +106,21 @@ class PowerLaw(View):
         super().__init__(data=plain(data), **({"x": float(np.sqrt(min(sizes) * max(sizes)))} | start))
 
 
-class Plane(View):
+class _OfLaws(View):
+    """A view of the published laws and of more, ``laws``: each {label, E, A, B, alpha, beta} by its name."""
+
+    law, C = _turned("besiroglu2024", 1e21)
+
+    def __init__(self, laws: Mapping[str, Mapping[str, Any]] | None = None, **start):
+        known = {name: {"label": label} | plan.named(name)[1] for name, label in LAWS.items()}
+        super().__init__(data={"laws": plain(known | {name: dict(law) for name, law in (laws or {}).items()})}, **start)
+
+
+class Plane(_OfLaws):
     """The plane of N and D: lines of equal loss, one of equal compute, and its best point (Hoffmann et al. 2022)."""
 
     name = "plane"
-    law = traitlets.Unicode("besiroglu2024").tag(sync=True)
-    C = traitlets.Float(5.76e23).tag(sync=True)
-    ratio = traitlets.Float(2.0).tag(sync=True)
-
-    def __init__(self, laws: Mapping[str, Mapping[str, Any]] | None = None, **start):
-        super().__init__(data={"laws": _laws(laws)}, **start)
+    ratio, C = _turned(2.0, 5.76e23)
 
 
 class BatchTradeoff(View):
@@ -157,8 +135,7 @@ class BatchTradeoff(View):
     """
 
     name = "batch"
-    fit = traitlets.Unicode().tag(sync=True)
-    B = traitlets.Float(1024.0).tag(sync=True)
+    fit, B = _turned("", 1024.0)
 
     def __init__(
         self, fits: Mapping[str, tuple[str, float, float]], *, low: float = 128, high: float = 16_384, **start
@@ -178,8 +155,7 @@ class Valleys(View):
     """
 
     name = "valleys"
-    parametrization = traitlets.Unicode("standard").tag(sync=True)
-    octave = traitlets.Float(-7.0).tag(sync=True)
+    parametrization, octave = _turned("standard", -7.0)
 
     def __init__(self, table: pd.DataFrame, **start):
         mean = table.groupby(["parametrization", "d_model", "lr"])["loss"].mean()
@@ -197,37 +173,27 @@ class Parabola(View):
     """
 
     name = "parabola"
-    alpha = traitlets.Float(0.34).tag(sync=True)
-    beta = traitlets.Float(0.28).tag(sync=True)
-    halfwidth = traitlets.Float(10.0).tag(sync=True)
-    offset = traitlets.Float(1.0).tag(sync=True)
+    alpha, beta, halfwidth, offset = _turned(0.34, 0.28, 10.0, 1.0)
 
     def __init__(self, *, E: float = 1.7, C: float = 1e21, reference: float = 2e9, n: int = 9, **start: float):
         super().__init__(data={"E": E, "C": C, "reference": reference, "n": n}, **start)
 
 
-class Inference(View):
+class Inference(_OfLaws):
     """The cheapest model of a given loss when it will serve tokens too (Sardana et al. 2024)."""
 
     name = "inference"
-    law = traitlets.Unicode("besiroglu2024").tag(sync=True)
-    C = traitlets.Float(5.76e23).tag(sync=True)
-    served = traitlets.Float(1e12).tag(sync=True)
-
-    def __init__(self, laws: Mapping[str, Mapping[str, Any]] | None = None, **start):
-        super().__init__(data={"laws": _laws(laws)}, **start)
+    C, served = _turned(5.76e23, 1e12)
 
 
 class Repeats(View):
     """What repeated tokens are worth in new ones (Muennighoff et al. 2023, eq. 5)."""
 
     name = "repeats"
-    U = traitlets.Float(1e9).tag(sync=True)
-    epochs = traitlets.Float(4.0).tag(sync=True)
-    R_star = traitlets.Float(15.4).tag(sync=True)
+    U, epochs, R_star = _turned(1e9, 4.0, 15.4)
 
 
-class Planner(View):
+class Planner(_OfLaws):
     """Size, data, loss and time for a budget and an expected use under several laws.
 
     Parameters
@@ -237,13 +203,7 @@ class Planner(View):
     """
 
     name = "planner"
-    law = traitlets.Unicode("besiroglu2024").tag(sync=True)
-    C = traitlets.Float(1e21).tag(sync=True)
-    served = traitlets.Float(1e9).tag(sync=True)
-    speed = traitlets.Float(4e14).tag(sync=True)
-
-    def __init__(self, laws: Mapping[str, Mapping[str, Any]] | None = None, **start):
-        super().__init__(data={"laws": _laws(laws)}, **start)
+    served, speed = _turned(1e9, 4e14)
 
 
 class Replay(View):
@@ -260,8 +220,7 @@ class Replay(View):
     """
 
     name = "replay"
-    run = traitlets.Unicode().tag(sync=True)
-    share = traitlets.Float(1.0).tag(sync=True)
+    run, share = _turned("", 1.0)
 
     def __init__(
         self, table: pd.DataFrame, curves: pd.DataFrame, label: Callable[[Any], str], *, points: int = 40, **start
@@ -274,13 +233,8 @@ class Replay(View):
             curve = by_hash[row["hash"]][["tokens", "loss"]].to_numpy()
             some = curve[np.unique(np.geomspace(1, len(curve), points).round().astype(int)) - 1]
             rounded = [[int(tokens), round(loss, 4)] for tokens, loss in some]
-            found[row["hash"]] = {
-                "label": label(row),
-                "curve": rounded,
-                "tokens": row["tokens"],
-                "flops": row["flops"],
-                "loss": row["loss"],
-            }
+            ends = {name: row[name] for name in ("tokens", "flops", "loss")}
+            found[row["hash"]] = {"label": label(row), "curve": rounded} | ends
         super().__init__(data={"runs": plain(found)}, **({"run": next(iter(found))} | start))
 
 
@@ -296,17 +250,7 @@ class _Trainable(ipywidgets.VBox):
 
 
 def trainable(view: PowerLaw, train: Callable[[], tuple[float, float]], *, label: str = "Train it") -> _Trainable:
-    """Return the view with a button that trains and adds the point to the picture.
-
-    Parameters
-    ----------
-    view : PowerLaw
-        Gets the point.
-    train : callable
-        Trains for some seconds and returns (x, loss).
-    label : str
-        On the button.
-    """
+    """Return the view with a button, ``label`` on it, that adds to its points the (x, loss) that ``train`` returns."""
     button, said = ipywidgets.Button(description=label), ipywidgets.Label()
 
     def add(_: Any) -> None:

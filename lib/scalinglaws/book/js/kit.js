@@ -262,3 +262,15 @@ function surface({ E, A, B, alpha, beta }) {
   };
   return { loss, optimum, serving };
 }
+
+/** In place of the model that a kernel would give, on a page without one: values, and what is called when they change. */
+function standIn(values) {
+  const heard = {};
+  return {
+    isStatic: true,
+    get: (name) => values[name],
+    set: (name, value) => { values[name] = value; (heard[`change:${name}`] ?? []).forEach((f) => f()); },
+    on: (event, f) => { (heard[event] ??= []).push(f); },
+    save_changes: () => {},
+  };
+}
