@@ -57,7 +57,7 @@ TARGETS = {name: turned.target for name, turned in TURNED.items()}
 SETUP = f"""
 import json, sys
 
-sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2] / "_ext")!r}]
+sys.path[:0] = {[str(Path(__file__).parents[2] / folder) for folder in ("tests/book", "tests", "_ext")]}
 from test_views import views
 import scalinglaws as sl
 from scalinglaws import counting, recipe
