@@ -30,6 +30,8 @@ def test_a_code_in_the_text_leads_to_its_row():
         '<img alt="the law K01"/>',
         "<p>Z99, K1 and K011</p>",
         "<script>K01</script>",
+        '<div class="math notranslate">\n\\[x \\quad (\\text{K01})\\]</div>',
+        '<span class="math notranslate">\\(K01\\)</span>',
     ],
 )
 def test_elsewhere_a_code_is_left_alone(body):
