@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 PUBLISHED = "published"  # the page of published figures
 CODE = re.compile(r"\b[A-Z]\d\d\b")
-UNTOUCHED = re.compile(r'(?s)(<(?:div|span) class="math.*?</(?:div|span)>|<[^>]*>)')  # TeX, and tags themselves
+UNTOUCHED = re.compile(r'(?s)(<(?:div|span) class="math.*?</(?:div|span)>|<[^>]*>)')  # TeX and tags
 
 
 @cache
@@ -29,7 +29,7 @@ def rows(root: Path) -> dict[str, str]:
 def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Let each code of a published row, such as K41, lead to its row: in the text, in claims and in tables.
 
-    Left alone are code, formulas, headings, links that are there already, attributes, and the page of published figures itself.
+    Left alone are code, formulas, headings, links, attributes, and the page of published figures itself.
     """
     if page == PUBLISHED or "body" not in context:
         return
