@@ -1,5 +1,6 @@
 """The repository around the library: what is tracked, the commands, and the build of the book."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -339,6 +340,19 @@ def test_only_the_lab_loads_torch():
     rest = [name for name in modules() if not name.startswith("scalinglaws.lab")]
     assert {"scalinglaws.laws.fit", "scalinglaws.book.chapter", "scalinglaws.cli.plan"} <= set(rest)
     assert "torch" not in imported_modules(", ".join(rest))
+
+
+def test_nothing_inside_the_package_imports_its_face():
+    """Through the face the two halves would know each other; a module is imported by its full name."""
+    package = ROOT / "lib/scalinglaws"
+    modules = {path.stem for path in package.glob("*.py")} | {path.name for path in package.iterdir() if path.is_dir()}
+    for path in {*package.rglob("*.py")} - {package / "__init__.py"}:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [each.name for each in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                assert "scalinglaws" not in named, path
+            elif isinstance(node, ast.ImportFrom) and node.module == "scalinglaws":
+                assert {*named} <= modules, path
 
 
 def test_import_writes_no_file(tmp_path):

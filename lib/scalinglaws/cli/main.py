@@ -8,9 +8,9 @@ torch, and only when they do.
 import argparse
 from typing import NoReturn
 
-from scalinglaws import __version__  # a text; the face is not used inside the package
 from scalinglaws.cli import claims, fit, plan, spec, sweep, train
 from scalinglaws.cli.words import say
+from scalinglaws.files import VERSION
 
 EXAMPLES = """
 examples:
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"scalinglaws {__version__}")
+    parser.add_argument("--version", action="version", version=f"scalinglaws {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (train, sweep, spec, fit, plan, claims):
         command.add(commands)
