@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scalinglaws import laws, published, runs
     from scalinglaws.book.figures import plot
-    from scalinglaws.files import VERSION as __version__  # noqa: F401
     from scalinglaws.lab import sweep
     from scalinglaws.lab.train import train
     from scalinglaws.laws.bootstrap import bootstrap
     from scalinglaws.laws.fit import fit
     from scalinglaws.laws.frontier import approach1, approach2
     from scalinglaws.laws.plan import plan
+    from scalinglaws.version import VERSION as __version__  # noqa: F401
 
 __all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "plot", "published", "runs", "sweep", "train"]
 
@@ -36,7 +36,7 @@ _HOMES = {  # a name -> the module that it is in, or is
 def __getattr__(name: str):
     """Load a public name when it is first asked for (PEP 562)."""
     if name == "__version__":
-        return import_module(f"{__name__}.files").VERSION
+        return import_module(f"{__name__}.version").VERSION
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_HOMES[name]}")

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pooch
 
-VERSION = "0.2.0"
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]  # of an editable install; of any other its `data`, `sweeps` and `chapters` are not there
 _INSTALLED = PACKAGE / "data"  # an ordinary install brings the small files along

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from scalinglaws.cli import claims, fit, plan, spec, sweep, train
 from scalinglaws.cli.words import say
-from scalinglaws.files import VERSION
+from scalinglaws.version import VERSION
 
 EXAMPLES = """
 examples:
