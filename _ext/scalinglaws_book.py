@@ -58,11 +58,13 @@ def leave_out_unknown(app: Sphinx, doctree: nodes.document, docname: str) -> Non
 
 
 def lighter(svg: str) -> str:
-    """A figure of matplotlib's with less to load: hundredths of a point, and one style for a run of equal marks."""
+    """A figure of matplotlib's with less to load: hundredths of a point, short names, one style for equal marks."""
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
     svg = re.sub(r'(<use [^>]*?x="[^"]*?\.\d\d)\d*(" y="[^"]*?\.\d\d)\d*"', r'\1\2"', svg)
     marks = re.compile(r'(<use [^>]*? (style="[^"]*")/>)(\s*<use [^>]*? \2/>)+')
     svg = marks.sub(lambda run: f"<g {run[2]}>{run[0].replace(' ' + run[2], '')}</g>", svg)
+    for k, name in enumerate(dict.fromkeys(re.findall(r' id="([mp][0-9a-f]{10})"', svg))):
+        svg = svg.replace(name, f"{name[0]}{k}")  # marks and frames by short names: each is named at every use
     return re.sub(r"\n\s+", "\n", svg)
 
 
