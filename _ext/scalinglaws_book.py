@@ -13,7 +13,6 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
-UNKNOWN = "–"  # what a chapter quotes in place of a number from public data, where these are not to be had
 
 
 def watch_inputs(app: Sphinx, config: Config) -> None:
@@ -47,14 +46,6 @@ def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None
                 type="scalinglaws",
                 subtype="alt",
             )
-
-
-def leave_out_unknown(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Leave out the paragraphs about public data that were not there; the chapter's notice says that they are."""
-    for paragraph in list(doctree.findall(nodes.paragraph)):
-        quoted = [part for part in paragraph.findall(nodes.inline) if "pasted-text" in part["classes"]]
-        if any(part.astext() == UNKNOWN for part in quoted):
-            paragraph.parent.remove(paragraph)
 
 
 def lighter(svg: str) -> str:
@@ -92,7 +83,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", silence_thebe)
     app.connect("env-before-read-docs", execute_first)
     app.connect("doctree-resolved", require_alt_text)
-    app.connect("doctree-resolved", leave_out_unknown)
     app.connect("html-page-context", name_list_items)
     app.connect("html-page-context", link_codes)
     app.connect("html-page-context", tell_panels)

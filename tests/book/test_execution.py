@@ -4,12 +4,9 @@ import asyncio
 
 import nbformat
 import pytest
-from docutils import nodes
-from docutils.utils import new_document
 from execution import digest, execute, remember, stale
 from jupyter_cache import get_cache
 from nbmake.nb_run import NotebookRun
-from scalinglaws_book import leave_out_unknown
 
 
 def notebook(path, *cells):
@@ -81,21 +78,3 @@ else:
     said = capsys.readouterr().out
     assert "wrong failed" in said
     assert said.count("of 3 notebooks)") == 3
-
-
-def test_a_paragraph_about_data_that_were_not_there_is_left_out():
-    def quoted(text):
-        return nodes.inline(text, text, classes=["pasted-text"])
-
-    page, item = new_document("page"), nodes.list_item()
-    with_number = nodes.paragraph("", "", nodes.Text("An exponent of "), quoted("0.51"))
-    without = nodes.paragraph(
-        "", "", nodes.Text("From "), quoted("–"), nodes.Text(" to "), nodes.strong("", "", quoted("–"))
-    )
-    a_range = nodes.paragraph("", "", nodes.Text("1 – 2, "), quoted("3 – 4"))
-    page += [with_number, without, a_range, item]
-    item += [nodes.paragraph("", "", quoted("–")), nodes.paragraph("", "Kept.")]
-    leave_out_unknown(None, page, "page")
-    assert [paragraph.astext() for paragraph in page.findall(nodes.paragraph)] == [
-        "An exponent of 0.51", "1 – 2, 3 – 4", "Kept.",
-    ]  # fmt: skip
