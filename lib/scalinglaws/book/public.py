@@ -4,7 +4,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from scalinglaws import files
 from scalinglaws.datasets import DATASETS, DatasetUnavailable, dataset
+from scalinglaws.version import VERSION
 
 __all__ = ["derived", "raw"]
 
@@ -49,7 +49,7 @@ def derived(name: str, compute: Callable[..., dict[str, Any]], *sources: str) ->
     found = _plain(compute(*frames)) if all(frame is not None for frame in frames) else None
     head = {"schema": 1, "sha256": {source: _fingerprint(source) for source in sources}}
     if storing:
-        head |= {"scalinglaws": metadata.version("scalinglaws"), "results": found}
+        head |= {"scalinglaws": VERSION, "results": found}
         text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items())
         files.atomically(path, lambda file: file.write_text(f"{{\n{text}\n}}\n"))
     stored = json.loads(path.read_text(encoding="utf-8"))
