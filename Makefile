@@ -13,6 +13,8 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 # Nothing of the caller's own Python reaches ours: no packages, no kernels of other environments, no other way to draw.
 unexport PYTHONPATH PYTHONHOME JUPYTER_PATH MPLBACKEND
+# Nor a matplotlibrc, nor a list of fonts that an environment since removed has left behind.
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
