@@ -28,6 +28,19 @@ readings = pd.DataFrame(
 )
 
 
+budgets = np.array([1e18, 1e19, 1e20])
+isoflops = {
+    letter: column.ravel()
+    for letter, column in zip(
+        "CN",
+        np.broadcast_arrays(budgets[:, None], np.geomspace(3e7, 3e9, 9) * (budgets[:, None] / 1e19) ** 0.5),
+        strict=True,
+    )
+}
+isoflops["D"] = isoflops["C"] / 6 / isoflops["N"]
+isoflops["L"] = 1.8 + 480 / isoflops["N"] ** 0.35 + 2100 / isoflops["D"] ** 0.37
+
+
 def axes():
     return Figure().subplots()
 
@@ -48,7 +61,17 @@ def draw_plot(ax):
     figures.plot(fit(chinchilla, N=N, D=D, L=surface), ax=ax)
 
 
-DRAW = {"power_law": draw_power_law, "residuals": draw_residuals, "curves": draw_curves, "plot": draw_plot}
+def draw_valleys(ax):
+    figures.valleys(ax, approach2(**isoflops), **{letter: isoflops[letter] for letter in "CNL"})
+
+
+DRAW = {
+    "valleys": draw_valleys,
+    "power_law": draw_power_law,
+    "residuals": draw_residuals,
+    "curves": draw_curves,
+    "plot": draw_plot,
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades", "ticks"}))
@@ -166,6 +189,54 @@ def test_ticks_are_plain_numbers_where_they_were_asked_for():
     figures.ticks(ax, y=[1.8, 2.0, 2.25])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1.80", "2.00", "2.25"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "5"]
+
+
+@pytest.mark.parametrize("how", ["parabola", "surface"])
+def test_valleys_show_runs_curves_and_minima(how):
+    columns, ax = {letter: isoflops[letter] for letter in "CNL"}, axes()
+    found = approach2(**isoflops) if how == "parabola" else fit(chinchilla, **{x: isoflops[x] for x in "NDL"})
+    figures.valleys(ax, found, **columns, **({"budgets": budgets} if how == "surface" else {}))
+    for k, C in enumerate(budgets):
+        points, curve, minimum = ax.lines[3 * k : 3 * k + 3]
+        own = isoflops["C"] == C
+        assert np.array_equal(points.get_xydata(), np.stack([isoflops["N"][own], isoflops["L"][own]], axis=1))
+        sizes, losses = curve.get_data()
+        best = found.budgets[k].N_opt if how == "parabola" else found.allocate(C)[0]
+        assert minimum.get_xdata()[0] == pytest.approx(best)
+        assert sizes[losses.argmin()] == pytest.approx(best, rel=0.1)  # a step of the curve is 12%
+        assert minimum.get_ydata()[0] == pytest.approx(losses.min(), rel=5e-4)  # half a step off
+        assert np.interp(isoflops["N"][own], sizes, losses) == pytest.approx(isoflops["L"][own], rel=0.02)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1e18", "1e19", "1e20"]
+
+
+def test_valleys_show_what_was_refused_as_such():
+    """The smallest budget has large sizes only: its curve is dotted and has no minimum."""
+    take = (isoflops["C"] > 1e18) | (isoflops["N"] > 3e8)
+    some = {letter: column[take] for letter, column in isoflops.items()}
+    ax = axes()
+    figures.valleys(ax, approach2(**some), C=some["C"], N=some["N"], L=some["L"])
+    assert [line.get_linestyle() for line in ax.lines[1::3]] == [":", "-", "-"]
+    assert np.isnan(ax.lines[2].get_xdata()).all()
+    assert np.isfinite(ax.lines[5].get_xdata()).all()
+
+
+def test_valleys_of_an_envelope_join_the_best_runs_of_each_size():
+    twice = {letter: np.tile(column, 2) for letter, column in isoflops.items()}
+    twice["L"][: isoflops["L"].size] += 0.1  # a worse seed
+    ax = axes()
+    figures.valleys(ax, approach1(C=twice["C"], N=twice["N"], L=twice["L"]), C=twice["C"], N=twice["N"], L=twice["L"])
+    assert ax.lines[1].get_ydata() == pytest.approx(isoflops["L"][:9])
+    assert ax.lines[2].get_xdata()[0] in isoflops["N"][:9]
+
+
+def test_valleys_of_a_fit_need_budgets_and_a_surface():
+    columns = {letter: isoflops[letter] for letter in "CNL"}
+    with pytest.raises(ValueError, match="power is cut at budgets=, and has to be of a law of N and D"):
+        figures.valleys(axes(), fit(power, x=x, L=10 * x**-0.1), **columns, budgets=budgets)
+    with pytest.raises(ValueError, match="budgets="):
+        figures.valleys(axes(), fit(chinchilla, **{x: isoflops[x] for x in "NDL"}), **columns)
+    with pytest.raises(ValueError, match="approach 2 has budgets of its own"):
+        figures.valleys(axes(), approach2(**isoflops), **columns, budgets=budgets)
 
 
 def test_plot_draws_a_law_of_one_variable_by_its_own_letter():

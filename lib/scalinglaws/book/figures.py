@@ -16,13 +16,15 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from scalinglaws.counting import tokens_6nd
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
-from scalinglaws.laws.frontier import Frontier
+from scalinglaws.laws.frontier import Budget, Frontier
 from scalinglaws.laws.law import PowerSum
 
-__all__ = ["LABELS", "curves", "plot", "power_law", "residuals", "shades", "ticks"]
+__all__ = ["LABELS", "curves", "plot", "power_law", "residuals", "shades", "ticks", "valleys"]
 
+MARKS = "osv^PXdp"  # of budgets, in turn
 Places = Sequence[float] | Mapping[float, object]  # of ticks, or their texts by place
 LABELS = {
     "n_params": "parameters N, all",
@@ -169,6 +171,55 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
     ax.legend(title=LABELS.get(by, by))
 
 
+def valleys(
+    ax: Axes, found: Fit | Frontier, *, C: ArrayLike, N: ArrayLike, L: ArrayLike, budgets: ArrayLike | None = None,
+    xlabel: str = "N",
+) -> None:  # fmt: skip
+    """Draw isoFLOP curves: loss against size on each budget, what is fitted to them, and its minimum (a diamond).
+
+    A budget that `approach2` refused has a dotted curve and no diamond. Marks and shades tell budgets apart, the
+    smallest darkest; `shades` gives a further panel the same.
+
+    Parameters
+    ----------
+    ax : Axes
+    found : Fit or Frontier
+        A frontier of `approach2`, whose polynomials are drawn; one of `approach1`, where lines join the best runs of
+        each size; or the fit of a law in N and D, cut at each budget by C = 6 N D.
+    C, N, L : array_like [n]
+        The runs: training compute in FLOPs, parameters, and loss in nats per token. A run is drawn with the budget that
+        is nearest in ln C.
+    budgets : array_like [m], optional
+        Where a fit is cut, in FLOPs; a frontier has its own.
+    xlabel : str
+        A column of the run table, such as ``"n_params_nonemb"``, or any other text.
+
+    Raises
+    ------
+    ValueError
+        If a fit comes without budgets, a frontier with them, or a law is not one of N and D.
+    """
+    if isinstance(found, Fit) and (budgets is None or {*found.law.variables} != {"N", "D"}):
+        raise ValueError(f"a fit of {found.law.name} is cut at budgets=, and has to be of a law of N and D")
+    if isinstance(found, Frontier) and budgets is not None:
+        raise ValueError(f"{found.source} has budgets of its own; leave budgets= out")
+    of_budget = {budget.C: budget for budget in found.budgets} if isinstance(found, Frontier) else {}
+    at = np.array(sorted(of_budget)) if budgets is None else np.sort(np.asarray(budgets, float))
+    C, N, L = (np.asarray(column, float) for column in (C, N, L))
+    nearest = np.abs(np.log(C[:, None] / at)).argmin(axis=1)
+    for k, (level, shade) in enumerate(zip(at, shades(at.size), strict=True)):
+        sizes, losses = N[nearest == k], L[nearest == k]
+        look: dict[str, Any] = {"color": shade, "markersize": 4}
+        ax.plot(sizes, losses, MARKS[k % len(MARKS)], label=f"{level:.2g}".replace("e+", "e"), **look)
+        if not sizes.size:
+            continue  # no run is near this budget
+        x, curve, best, least, solid = _slice(found, of_budget.get(level), level, sizes, losses)
+        ax.plot(x, curve, "-" if solid else ":", color=shade, linewidth=1.2)
+        ax.plot(best, least, "D", color=shade, markeredgecolor="black", zorder=3)
+    ax.set(xscale="log", xlabel=LABELS.get(xlabel, xlabel), ylabel="loss (nats per token)")
+    ax.legend(title="C (FLOPs)", fontsize=8, title_fontsize=9, ncols=2 if at.size > 4 else 1)
+
+
 def ticks(ax: Axes, *, x: Places | None = None, y: Places | None = None) -> None:
     """Mark places on logarithmic axes, in plain numbers, and leave out the small ticks of both.
 
@@ -187,6 +238,27 @@ def _numbers(places: Sequence[float]) -> list[str]:
     short = [f"{place:,.10g}" for place in places]
     digits = max(len(text.partition(".")[2]) for text in short)
     return [f"{place:,.{digits}f}" for place in places] if max(places) < 10 * min(places) else short
+
+
+def _slice(
+    found: Fit | Frontier, budget: Budget | None, level: float, N: NDArray[np.float64], L: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float, bool]:
+    """Sizes and losses of the curve of one budget, its minimum, and whether that is one."""
+    x = np.geomspace(N.min(), N.max(), 40)
+    if isinstance(found, Fit):
+        try:
+            best = float(found.allocate(level)[0])
+        except ValueError:  # not determined by the runs
+            best = np.nan
+        inside = x[0] <= best <= x[-1]
+        values = found.predict(N=np.append(x, best), D=tokens_6nd(level, np.append(x, best)))
+        return x, values[:-1], best if inside else np.nan, float(values[-1]), True
+    assert budget is not None  # a frontier has one for each of its levels
+    if not budget.coefficients:
+        x = np.unique(N)
+        return x, np.array([L[size == N].min() for size in x]), budget.N_opt, budget.L_opt, True
+    from_middle = np.log(x) - (np.log(N.min()) + np.log(N.max())) / 2
+    return x, np.polyval(budget.coefficients, from_middle), budget.N_opt, budget.L_opt, budget.refused is None
 
 
 def _map(ax: Axes, fit: Fit) -> None:
