@@ -3,8 +3,8 @@
 >>> import scalinglaws as sl
 >>> runs = sl.runs.stored("synthetic")
 >>> law = sl.fit(sl.laws.chinchilla, N=runs["n_params_nonemb"], D=runs["tokens"], L=runs["loss"])
->>> law.status
-<Status.OK: 'ok'>
+>>> law.status  # an optimum, and a law that is wrong for these runs by more than their seeds scatter
+<Status.MISFIT: 'misfit'>
 
 This is the face: each name is loaded when it is first used, and torch only with `train` and `sweep`. Modules inside
 the package import each other by their full names and never this one.

@@ -19,7 +19,7 @@ from scalinglaws import counting
 GUESSES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "N": ("N", "n_params", "n_params_nonemb", "params", "model size"), "D": ("D", "tokens", "training_tokens"),
     "C": ("C", "flops", "training flop"), "L": ("L", "loss", "val_loss"), "U": ("U", "unique_tokens"),
-    "S": ("S", "steps"), "x": ("x",),
+    "S": ("S", "steps"), "x": ("x",), "se": (), "weights": (),
 })  # fmt: skip
 SWAPPED = 0.5  # tokens per parameter, median: below it the two columns look exchanged
 

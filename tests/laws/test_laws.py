@@ -13,21 +13,28 @@ from scalinglaws.laws import (
     Law,
     PowerSum,
     Term,
+    Written,
     broken,
     chinchilla,
+    coupled,
+    coupled_no_floor,
     critical_batch,
     critical_batch_time,
     gadre,
+    interaction,
     kaplan_joint,
     kaplan_scale,
     kaplan_steps,
     loss_to_error,
+    monomial,
+    monomial_nd,
     muennighoff,
     power,
     power_floor,
     rosenfeld,
 )
 from scalinglaws.laws.fit import Fit, Status, fit
+from scalinglaws.laws.jet import power_of
 
 exponents = st.floats(0.03, 1.5)
 scales = st.floats(1e-3, 1e5)
@@ -47,6 +54,11 @@ EXAMPLES = {  # as published where there are such numbers
     "muennighoff": {**SURFACE, "R_N_star": 5.31, "R_D_star": 15.39},
     "gadre": {"E": 1.8, "a": 175.0, "b": 295.0, "eta": 0.136},
     "loss_to_error": {"epsilon": 0.857, "k": 2.21, "gamma": 0.715},
+    "coupled": {**SURFACE, "k": 0.6},
+    "coupled_no_floor": {"A": 20.0, "B": 60.0, "alpha": 0.1, "beta": 0.12, "k": 0.4},
+    "interaction": {**SURFACE, "c": -0.4},
+    "monomial": {"A": 0.3, "p": 0.49},
+    "monomial_nd": {"A": 1.79, "p": -0.713, "q": 0.307},
     "broken": {"E": 0.3, "A": 20.0, "c_0": 0.2, "d_1": 3e8, "c_1": 0.3, "f_1": 0.7},
 }
 X_OF = {"loss_to_error": (2.2, 6.0), "critical_batch": (2.0, 8.0)}  # x is a loss there
@@ -77,7 +89,7 @@ def test_gradient_is_the_slope_of_the_value(law):
         h = np.zeros_like(theta)
         h[:, j] = theta[:, j] * np.finfo(float).eps ** (1 / 3)
         slope = (law.value(theta + h, *x) - law.value(theta - h, *x)) / (2 * h[:, j, None])
-        error = 1e-10 * law.value(theta, *x).max() / theta[:, j].min()
+        error = 1e-10 * law.value(theta, *x).max() / np.abs(theta[:, j]).min()
         assert law.gradient(theta, *x)[..., j] == pytest.approx(slope, rel=1e-7, abs=error)
 
 
@@ -93,6 +105,67 @@ def test_moments_sum_what_the_derivatives_of_each_point_do():
         assert f == pytest.approx(slow_f, rel=1e-15)
         for fast, slow in zip(total(d, h), slow_total(d, h), strict=True):
             assert fast == pytest.approx(slow, rel=0, abs=1e-14 * np.abs(slow).max())
+
+
+def test_the_bracket_and_the_interaction_are_those_of_the_chain_rule():
+    """The formulas once more, as jets: their derivatives follow from the rules of `Jet` alone."""
+
+    class Bracket(Written):
+        kinds, variables, latex, rescale, starts = coupled.kinds, ("N", "D"), "", None, None
+
+        def formula(self, u, logs):
+            E, A, B, alpha, beta, log_k = u
+            k, size, data = log_k.exp(), A - alpha * logs[0], B - beta * logs[1]
+            return E + (data + k * ((size - data) / k).softplus()).exp()
+
+    class Product(Bracket):
+        kinds = interaction.kinds
+
+        def formula(self, u, logs):
+            E, A, B, alpha, beta, c = u
+            a, b = power_of(A, alpha, logs[0]), power_of(B, beta, logs[1])
+            return E + a + b + c * a * b
+
+    rng = np.random.default_rng(0)
+    u, logs, d = rng.uniform(-0.5, 0.5, (5, 6)), rng.normal(size=(2, 40)), rng.normal(size=(5, 40))
+    for law, twin in ((coupled, Bracket), (interaction, Product)):
+        f, J, bend = law.jet(u, logs)
+        slow_f, slow_J, slow_bend = twin(name="", source="").jet(u, logs)
+        assert f == pytest.approx(slow_f, rel=1e-13)
+        assert pytest.approx(slow_J, rel=1e-11, abs=1e-13) == J
+        assert bend(d) == pytest.approx(slow_bend(d), rel=0, abs=1e-12 * np.abs(slow_bend(d)).max())
+    _, J, bend = coupled_no_floor.jet(u[:, 1:], logs)
+    assert pytest.approx(coupled.jet(u, logs)[1][:, 1:], rel=1e-15) == J
+    assert bend(d) == pytest.approx(coupled.jet(u, logs)[2](d)[:, 1:, 1:], rel=1e-12)
+
+
+def test_the_bracket_is_finite_where_one_term_is_all():
+    theta = {"E": 1.0, "A": 1.0, "B": 1.0, "alpha": 0.5, "beta": 0.5, "k": 0.05}
+    assert coupled.value(theta, [1e-30, 1e30, 1.0], [1e30, 1e30, 1e-30]) == pytest.approx([1e15 + 1, 1, 1e15 + 1])
+    u, logs = coupled.coordinates(theta)[None], np.log([[1e-30, 1e30], [1e30, 1e-30]])
+    f, J, bend = coupled.jet(u, logs)
+    assert np.isfinite(f).all()
+    assert np.isfinite(J).all()
+    assert np.isfinite(bend(np.ones_like(f))).all()
+
+
+def test_products_of_powers_rise_and_fall():
+    """Step Law's, as printed: lr = 1.79 N^-0.713 D^0.307."""
+    N, D = np.meshgrid([6e7, 2.7e8, 1.1e9], [2e9, 1e10, 1e11])
+    lr = 1.79 * N**-0.713 * D**0.307
+    found = fit(monomial_nd, N=N.ravel(), D=D.ravel(), L=lr.ravel())
+    assert found.status is Status.OK
+    assert found.theta == pytest.approx({"A": 1.79, "p": -0.713, "q": 0.307}, rel=1e-11)
+    rising = fit(monomial, x=[1e18, 1e20, 1e22], L=[1e8, 1e9, 1e10])
+    assert rising.theta["p"] == pytest.approx(0.5, rel=1e-12)
+    with pytest.raises(ValueError, match="no compute-optimal point"):
+        rising.law.optimum(rising.theta, 1e20)
+
+
+def test_optimum_with_an_interaction_may_not_exist():
+    theta = EXAMPLES["interaction"] | {"c": -1e6}
+    assert np.isnan(interaction.optimum(theta, 1e21)[0])
+    assert np.isfinite(interaction.optimum(EXAMPLES["interaction"], [1e19, 1e23])).all()
 
 
 @every_law
@@ -360,7 +433,9 @@ def test_at_the_critical_batch_both_costs_double():
     assert (S / 5e3 - 1) * (examples / 5e9 - 1) == pytest.approx(1, rel=1e-12)
 
 
-@pytest.mark.parametrize("law", [kaplan_joint, kaplan_steps, gadre, rosenfeld], ids=lambda law: law.name)
+@pytest.mark.parametrize(
+    "law", [kaplan_joint, kaplan_steps, gadre, rosenfeld, coupled, interaction], ids=lambda law: law.name
+)
 def test_optimum_of_the_others_is_the_least_loss(law):
     theta, k = EXAMPLES[law.name], 6.0 if law.variables[1] == "D" else 6e6
     C = 1e21

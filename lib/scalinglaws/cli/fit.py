@@ -23,6 +23,13 @@ def add(commands) -> None:
     parser.add_argument("--cluster", metavar="COLUMN", help="runs with the same label share their noise, or a curve")
     parser.add_argument("--drop-highest", type=count, default=0, metavar="K", help="leave out the K highest losses")
     parser.add_argument("--residual", choices=("log", "raw"), default="log", help="fit ln L (default), or L itself")
+    what = "pin a parameter, such as E=1.6; may be given several times"
+    parser.add_argument("--fix", type=_value, action="append", default=[], metavar="NAME=VALUE", help=what)
+    parser.add_argument("--tie", action="append", default=[], metavar="ONE=OTHER", help="hold parameters equal")
+    what = "keep a parameter between two values, such as alpha=0.2:0.5"
+    parser.add_argument("--bound", type=_limits, action="append", default=[], metavar="NAME=LOW:HIGH", help=what)
+    parser.add_argument("--se", metavar="COLUMN", help="column of standard errors of the losses: weights of 1 / se²")
+    parser.add_argument("--weights", metavar="COLUMN", help="column of how much the square of each residual counts")
     parser.add_argument("--delta", type=_threshold, help="Huber's threshold; inf: least squares (default: by noise)")
     what = "how far apart, as a share, C of runs on one budget may be, for approaches 1 and 2 (default: 0.1)"
     parser.add_argument("--tolerance", type=amount, metavar="SHARE", help=what)
@@ -42,17 +49,19 @@ def run(args: argparse.Namespace) -> int:
     from scalinglaws.laws import LAWS
 
     law = FITTED[args.law]
+    weighed = [name for name in ("se", "weights") if getattr(args, name)]
     given = tables.read(
         args.runs,
-        needs=("C", "N", "D") if args.approach in "12" else LAWS[law].variables,
-        named={letter: getattr(args, letter) for letter in "NDCLUx" if getattr(args, letter)},
+        needs=("C", "N", "D") if args.approach in "12" else (*LAWS[law].variables, *weighed),
+        named={name: getattr(args, name) for name in (*"NDCLUx", *weighed) if getattr(args, name)},
         label=args.cluster,
         drop_highest=args.drop_highest,
     )
     try:
         made = report.make(
             given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
-            seed=args.seed or 0, tolerance=args.tolerance,
+            seed=args.seed or 0, tolerance=args.tolerance, fix=dict(args.fix), bounds=dict(args.bound),
+            tie=[tuple(group.split("=")) for group in args.tie],
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{args.runs}: {error}") from error
@@ -76,6 +85,10 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
             raise ValueError(f"--approach {args.approach} is of the law chinchilla; leave --law {args.law} out")
         if args.delta is not None or args.residual != "log":
             raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
+        if args.fix or args.tie or args.bound or args.se or args.weights:
+            raise ValueError("--fix, --tie, --bound, --se and --weights belong to --approach 3")
+    if args.se and args.weights:
+        raise ValueError("give --se or --weights: a standard error is a weight of 1 / se²")
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
         raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
     if args.approach in "12" and (args.bootstrap or args.seed is not None):
@@ -84,6 +97,19 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
         raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
     if args.bootstrap == 0 and (args.seed is not None or (args.cluster and args.approach != "1")):
         raise ValueError("--seed and --cluster shape the refits of the intervals, and --bootstrap 0 asks for none")
+
+
+def _value(text: str) -> tuple[str, float]:
+    """A parameter and its value."""
+    name, _, value = text.partition("=")
+    return name, float(value)
+
+
+def _limits(text: str) -> tuple[str, tuple[float, float]]:
+    """A parameter and its lowest and highest value."""
+    name, _, ends = text.partition("=")
+    low, high = ends.split(":")
+    return name, (float(low), float(high))
 
 
 def _threshold(text: str) -> float:

@@ -8,8 +8,12 @@ from scalinglaws.cli.words import amount, say
 
 # Laws of a loss that `fit` offers, with the name in `laws.LAWS`; here so that --help need not load them.
 FITTED = {"kaplan": "kaplan_joint"} | {
-    name: name for name in ("chinchilla", "power", "power_floor", "rosenfeld", "gadre", "muennighoff", "broken")
-}
+    name: name
+    for name in (
+        "chinchilla", "coupled", "coupled_no_floor", "interaction", "power", "power_floor", "rosenfeld", "gadre",
+        "muennighoff", "broken", "monomial", "monomial_nd",
+    )
+}  # fmt: skip
 PUBLISHED = "besiroglu2024"
 
 

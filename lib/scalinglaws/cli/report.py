@@ -1,14 +1,15 @@
 """What the ``scalinglaws fit`` command reports of a table of runs, as text and as JSON. `page` makes a page of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalinglaws.laws import LAWS
 from scalinglaws.laws import frontier as frontiers
-from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
+from scalinglaws.laws.bootstrap import Bootstrap, bootstrap, cells
 from scalinglaws.laws.doubts import identifiability
 from scalinglaws.laws.fit import MAD_TO_SIGMA, SCHEMA, USABLE, Fit, FitError, fit
 from scalinglaws.laws.frontier import Frontier
@@ -56,7 +57,9 @@ class Report:
         else:
             own = {"law": found.law.name, "theta": dict(found.theta), "objective": found.value}
             own |= {"minimized": found.objective, "delta": found.delta}
-            own |= {"status": str(found.status), "message": found.message}
+            own |= {"status": str(found.status), "message": found.message, "at_bound": found.at_bound}
+            own |= {"lack_of_fit": None if found.lack_of_fit is None else asdict(found.lack_of_fit)}
+            own |= {"counting": counting_of(self.points.columns), "held": found.held_record()}
         return own | common
 
     def text(self) -> str:
@@ -74,11 +77,13 @@ class Report:
 def make(
     points: Points, *, law: str = "chinchilla", approach: str = "3", delta: float | None = None,
     residual: Residual = "log", n: int | None = None, seed: int = 0, tolerance: float | None = None,
+    fix: Mapping[str, float] | None = None, tie: Sequence[tuple[str, ...]] = (),
+    bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> Report:  # fmt: skip
     """Return the report of a fit by the options of the command, or raise `FitError`.
 
     ``law`` is a name in `laws.LAWS`; ``n`` are the refits for the intervals, 0 for none: left out, 999, or none where
-    that would take minutes.
+    that would take minutes. What is held and the columns of weights are as for `fit`.
     """
     columns = points.columns
     if approach in ("1", "2"):
@@ -91,7 +96,14 @@ def make(
         found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
     else:
         variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
-        found = fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **variables)
+        held: Any = {
+            "fix": fix,
+            "tie": tie,
+            "bounds": bounds,
+            "se": columns.get("se"),
+            "weights": columns.get("weights"),
+        }
+        found = fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **held, **variables)
     cloud, notes = _cloud(found, points, n, seed)
     found = found if cloud is None else cloud.attach(level=LEVEL)
     exponents, ends = _exponents(found, cloud)
@@ -100,6 +112,20 @@ def make(
         intervals=None if found.intervals is None else dict(found.intervals) | ends,
         cautions=(*points.warnings, *_cautions(found, cloud)),
     )  # fmt: skip
+
+
+def counting_of(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, float]] | None:
+    """Return C / (N D) of a table that has all three: its median, and its drift, the slope of its logarithm on ln C.
+
+    A median of 6 and no drift are the rule 6 N D. A drift moves every exponent of compute: None without a column of C.
+    """
+    if not {"N", "D", "C"} <= {*columns}:
+        return None
+    log_C = np.log(columns["C"])
+    ratio = log_C - np.log(columns["N"] * columns["D"])
+    spread = log_C - log_C.mean()
+    drift = float(spread @ ratio / (spread @ spread)) if np.ptp(log_C) > 0 else 0.0
+    return {"C/ND": {"median": float(np.exp(np.median(ratio))), "drift": drift}}
 
 
 def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
@@ -125,9 +151,11 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
         return None, (f"no intervals: {wanted} refits of {len(points):,} points take long; {ask}",)
     if wanted > most:
         raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")
-    clusters = points.repeats() if points.labels is None else points.labels
+    clusters, notes = points.labels, ()
+    if clusters is None and (cell := cells(found.x)).max() + 1 < found.n_points:
+        clusters, notes = cell, (f"intervals resample {cell.max() + 1} cells of equal {' and '.join(found.x)}",)
     try:
-        return bootstrap(found, n=wanted, seed=seed, clusters=clusters), ()
+        return bootstrap(found, n=wanted, seed=seed, clusters=clusters), notes
     except FitError as error:
         if n is not None:
             raise

@@ -19,7 +19,7 @@ from scipy.special import fdtri, ndtr, ndtri
 from scalinglaws.laws.fit import Fit, FitError
 from scalinglaws.laws.newton import Problem, Quadratic, newton
 
-__all__ = ["Bootstrap", "bootstrap", "profile"]
+__all__ = ["Bootstrap", "bootstrap", "cells", "profile"]
 
 Array = NDArray[np.float64]
 How = Literal["rows", "clusters", "residuals"]
@@ -163,7 +163,7 @@ class Bootstrap:
             member = np.zeros((self._label.size, self.n_clusters))
             member[np.arange(self._label.size), self._label] = 1.0
             scores = scores @ member
-        low, high = self.fit.law.bounds
+        low, high = self.fit.problem.bounds
         held = (u <= low) | (u >= high)
         hessian = np.where(held[:, :, None] | held[:, None], np.eye(u.shape[1]), hessian)
         slope = np.where(held[:, None], 0.0, problem.slope(of, u))
@@ -171,7 +171,7 @@ class Bootstrap:
 
 
 def bootstrap(
-    fit: Fit, *, n: int = 999, seed: int, how: How | None = None, clusters: ArrayLike | None = None
+    fit: Fit, *, n: int = 999, seed: int, how: How | None = None, clusters: ArrayLike | str | None = None
 ) -> Bootstrap:
     """Return ``n`` refits of resampled points, each from the fit's optimum and with its ``delta``.
 
@@ -195,8 +195,10 @@ def bootstrap(
         "rows": as many points drawn with replacement. "clusters": whole clusters. "residuals": the same points, each
         with the fit's own prediction and a residual drawn from all, which takes the noise to be the same everywhere.
         Left out, rows, or clusters where labels are given.
-    clusters : array_like [n_points], optional
-        Labels of points that share their noise: readings of one run, runs of one seed or of one budget.
+    clusters : array_like [n_points] or "cells", optional
+        Labels of points that share their noise: readings of one run, runs of one seed or of one budget. "cells": points
+        of equal variables, such as seeds of one size and length. The law misses all of a cell alike, so that where it
+        is not exactly right, intervals by rows are too narrow.
 
     Raises
     ------
@@ -213,10 +215,12 @@ def bootstrap(
         raise ValueError(f"how is {how!r} and clusters is {'not ' * (clusters is None)}given: labels go with clusters")
     if n < 2:
         raise ValueError(f"n is {n}; an interval takes refits, such as 999")
+    if isinstance(clusters, str):
+        clusters = cells(fit.x) if clusters == "cells" else [clusters]
     label = np.arange(fit.n_points) if clusters is None else _numbered(clusters, fit.n_points)
     m = int(label.max()) + 1
-    if m <= len(fit.theta):
-        raise FitError(f"{m} clusters cannot tell the spread of {len(fit.theta)} parameters; give more clusters")
+    if m <= fit.n_free:
+        raise FitError(f"{m} clusters cannot tell the spread of {fit.n_free} parameters; give more clusters")
     if n * m > MAX_DRAWS:
         raise FitError(f"{n} refits of {m} points are too many draws; take a sample of the points, or label clusters")
     rng = np.random.default_rng(seed)
@@ -227,11 +231,16 @@ def bootstrap(
         draws += m * np.arange(n)[:, None]
         y, counts = None, np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
     u, settled = _refits(fit, counts, label, y)
-    low, high = fit.law.bounds
+    low, high = fit.problem.bounds
     return Bootstrap(
         fit=fit, theta=fit.problem.theta(u), settled=float(settled.mean()), seed=seed, how=how, n_clusters=m,
         n_at_bound=int(((u <= low) | (u >= high)).any(axis=1).sum()), _u=u, _counts=counts, _label=label, _y=y,
     )  # fmt: skip
+
+
+def cells(x: Mapping[str, Array]) -> NDArray[np.intp]:
+    """Return the number of the cell of each point, [n_points]: points of one cell have equal variables."""
+    return np.asarray(pd.DataFrame(dict(x)).groupby(list(x), sort=False).ngroup(), dtype=np.intp)
 
 
 def _refits(fit: Fit, counts: NDArray[np.int64], label: NDArray[np.intp], y: Array | None) -> tuple[Array, Array]:
@@ -258,10 +267,11 @@ def _numbered(clusters: ArrayLike, n_points: int) -> NDArray[np.intp]:
 def _made_losses(fit: Fit, draws: NDArray[np.int64]) -> Array:
     """Losses [n, n_points] in the fit's own unit: predictions with residuals drawn from all, free of their mean."""
     problem = fit.problem
-    f = problem.law.jet(problem.center(fit.theta)[None], problem.logs)[0]
+    f = problem.predicted(problem.center(fit.theta)[None])
     residuals = problem.misfit(f)[0]
-    freedom = np.sqrt(residuals.size / (residuals.size - len(fit.theta)))  # residuals of a fit are too small
+    freedom = np.sqrt(residuals.size / (residuals.size - fit.n_free))  # residuals of a fit are too small
     drawn = freedom * (residuals - residuals.mean())[draws]
+    drawn = drawn if problem.scale is None else drawn / problem.scale
     return f * np.exp(drawn) if fit.residual == "log" else f + drawn
 
 
@@ -316,7 +326,7 @@ def profile(fit: Fit, quantity: Quantity, *, level: float = 0.95) -> tuple[float
     if not 0 < level < 1:
         raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
     curve = _Profile.around(fit.checked(), _callable(quantity, fit))
-    needed = float(fdtri(1, max(fit.n_points - len(fit.theta), 1), level))
+    needed = float(fdtri(1, max(fit.n_points - fit.n_free, 1), level))
     return curve.end(-1, needed), curve.end(+1, needed)
 
 
@@ -375,7 +385,7 @@ class _Profile:
         The quantity does not reach the target; the optimum is the least objective at the value that it does reach.
         """
         problem, penalty = self.problem, 10 * self.noise / self.spread**2
-        low, high = problem.law.bounds
+        low, high = problem.bounds
         ones = np.ones((1, problem.y.size))
 
         def at(u: Array) -> tuple[float, float]:

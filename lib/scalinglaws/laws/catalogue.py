@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
+from scalinglaws.laws.forms import Coupled, Interaction, Monomial
 from scalinglaws.laws.jet import Jet, power_of
 from scalinglaws.laws.law import Array, Kind, Law, PowerSum, Term, Theta, best_starts, nonnegative
 
 __all__ = [
-    "LAWS", "Written", "broken", "chinchilla", "critical_batch", "critical_batch_time", "gadre", "kaplan_joint",
-    "kaplan_scale", "kaplan_steps", "loss_to_error", "muennighoff", "power", "power_floor", "rosenfeld",
+    "LAWS", "Written", "broken", "chinchilla", "coupled", "coupled_no_floor", "critical_batch", "critical_batch_time",
+    "gadre", "interaction", "kaplan_joint", "kaplan_scale", "kaplan_steps", "loss_to_error", "monomial", "monomial_nd",
+    "muennighoff", "power", "power_floor", "rosenfeld",
 ]  # fmt: skip
 
 
@@ -455,6 +457,15 @@ muennighoff = Muennighoff(name="muennighoff", source="Muennighoff et al. 2023, e
 gadre = Gadre(name="gadre", source="Gadre et al. 2024, eq. 4")
 loss_to_error = LossToError(name="loss_to_error", source="Gadre et al. 2024, eq. 5")
 broken = Broken(name="broken", source="Caballero et al. 2022, eq. 1, with one break")
+coupled = Coupled(name="coupled", source="Kaplan et al. 2020, eq. 1.5, with a floor and a k of its own")
+coupled_no_floor = Coupled(
+    name="coupled_no_floor", source="Kaplan et al. 2020, eq. 1.5, with a k of its own", floor=False
+)
+interaction = Interaction(name="interaction", source="Hoffmann et al. 2022, eq. 2, with an interaction")
+monomial = Monomial(name="monomial", source="Hoffmann et al. 2022, section 3: N_opt of C", powers=(("x", "p"),))
+monomial_nd = Monomial(
+    name="monomial_nd", source="Li et al. 2025 (Step Law): learning rate and batch", powers=(("N", "p"), ("D", "q"))
+)
 
 LAWS: Mapping[str, Law] = {law.name: law for law in [*globals().values()] if isinstance(law, Law)}
 

@@ -47,7 +47,7 @@ def _undetermined(fit: Fit, usable: bool) -> Iterator[str]:
     if not usable:
         jacobian = fit.problem.jacobian(fit.problem.center(fit.theta))
         direction = np.abs(np.linalg.svd(jacobian, full_matrices=False)[2][-1])
-        names = [name for name, size in zip(fit.theta, direction, strict=True) if size > 0.3 * direction.max()]
+        names = [name for name, size in zip(fit.problem.free, direction, strict=True) if size > 0.3 * direction.max()]
         yield f"{' and '.join(names)} can change without a change of any loss by more than round-off"
     yield from (f"{name} is at its bound: these points say nothing about it beyond that" for name in fit.at_bound)
     for one, other, r in fit.correlations:
@@ -77,12 +77,12 @@ def _relative_errors(fit: Fit) -> dict[str, float]:
     u, delta = fit.centered
     noise = fit.problem.noise_variance(u, delta)
     _, _, hessian = fit.problem.evaluate(u, np.ones((1, fit.n_points)), delta)
-    low, high = fit.law.bounds
+    low, high = fit.problem.bounds
     held = ((u <= low) | (u >= high))[0]
     covariance = noise * np.linalg.pinv(np.where(held[:, None] | held, np.eye(held.size), hessian[0]), hermitian=True)
     errors = {}
     for name, value in fit.theta.items():
-        if name not in fit.at_bound:
+        if name in fit.problem.free and name not in fit.at_bound:
             slope = np.where(held, 0.0, fit.problem.slope(lambda theta, name=name: theta[name], u)[0, 0])
             errors[name] = float(np.sqrt(slope @ covariance @ slope) / abs(value))
     return errors

@@ -8,8 +8,8 @@ resamples are solved together, since a resample is integer weights on the same p
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import combinations
@@ -22,12 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN
 from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import LAWS
+from scalinglaws.laws.lackoffit import LackOfFit, lack_of_fit
 from scalinglaws.laws.law import Array, Law
 from scalinglaws.laws.newton import CERTIFIED, MAX_CONDITION, Problem, Quadratic, Residual, decrement_goal, newton
+from scalinglaws.laws.pins import groups
 
 __all__ = ["SCHEMA", "USABLE", "Fit", "FitError", "Status", "fit"]
 
-SCHEMA = 1  # of the JSON of fits and frontiers; raise when what it says changes
+SCHEMA = 2  # of the JSON of fits and frontiers; raise when what it says changes
 HUBER_SIGMAS = 1.345  # 95% efficient where noise is Gaussian: Holland & Welsch 1977
 MAD_TO_SIGMA = 1.4826  # median absolute deviation to standard deviation, for Gaussian noise
 LEAST_SIGMA = 1e-9  # in log loss; residuals below it are round-off, and no reason to doubt a point
@@ -44,12 +46,13 @@ class Status(StrEnum):
     """How a fit ended."""
 
     OK = "ok"
+    MISFIT = "misfit"  # the optimum is certified, and the residuals still follow the variables: the law is wrong here
     AT_BOUND = "at_bound"
     ILL_CONDITIONED = "ill_conditioned"
     NOT_CERTIFIED = "not_certified"
 
 
-USABLE = (Status.OK, Status.AT_BOUND)
+USABLE = (Status.OK, Status.MISFIT, Status.AT_BOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,7 @@ class Fit:
     condition: float  # of the Jacobian of the residuals, in centered coordinates
     correlations: tuple[tuple[str, str, float], ...]  # strongest first; a scale by its logarithm
     residual_rms: float  # of ln L - ln f, whatever was minimized
+    lack_of_fit: LackOfFit | None = None  # None where residuals are round-off, or points too few
     intervals: Mapping[str, tuple[float, float]] | None = None  # see `Bootstrap.attach`
     level: float | None = None  # of the intervals
     problem: Problem = field(repr=False, compare=False)  # what was minimized, with the points
@@ -98,14 +102,31 @@ class Fit:
         return newton(self.problem, start, np.ones((1, self.n_points)), delta)[0], delta
 
     @property
+    def n_free(self) -> int:
+        """How many parameters were fitted: all but those pinned and tied."""
+        return len(self.problem.free)
+
+    @property
+    def misfit(self) -> str:
+        """What is wrong with the law at these points, in words; empty where nothing was found."""
+        test = self.lack_of_fit
+        if test is None or not test.misfit:
+            return ""
+        return f"the law does not fit, {test}: intervals are for noise alone, and forecasts will miss by more"
+
+    @property
     def objective(self) -> str:
         """What was minimized, in words."""
         of = "ln L - ln f" if self.residual == "log" else "L - f"
+        of = of if self.problem.weights is None else f"weighted {of}"
         huber = f"sum of Huber({of}), delta {self.delta:.6g}"
         return f"half the sum of squares of {of}" if math.isinf(self.delta) else huber
 
     def checked(self) -> Self:
-        """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not."""
+        """Return the fit itself where the points determine its parameters; raise `FitError` with the reason if not.
+
+        A misfit passes: its numbers are the best that this law can do, and `misfit` says what is wrong.
+        """
         if self.status not in USABLE:
             raise FitError(f"{self.law.name}: {self.message}")
         return self
@@ -129,18 +150,39 @@ class Fit:
             f"  certificate   gradient {self.gradient_norm:.1e}, Newton decrement {self.newton_decrement:.1e}, "
             f"condition {self.condition:.5g}",
             f"  starts        {self.n_starts_agree} of {self.n_starts} reached this optimum",
+            f"  law or noise  {self.lack_of_fit or 'not tested: too few points, or residuals are round-off'}",
             f"  {'parameter':<12}  {'estimate':>14}  {'start':>14}  {interval}".rstrip(),
         ]
+        held = self._held()
         for name, value in self.theta.items():
             low_high = "" if self.intervals is None else "{:.6g} to {:.6g}  ".format(*self.intervals[name])
-            bound = "at its bound" if name in self.at_bound else ""
+            bound = "at its bound" if name in self.at_bound else held.get(name, "")
             lines.append(f"  {name:<12}  {value:>14.8g}  {self.start[name]:>14.6g}  {low_high}{bound}".rstrip())
         pairs = ", ".join(f"{one} {other} {r:+.5f}" for one, other, r in self.correlations[:3])
         return "\n".join([*lines, f"  correlations  {pairs or 'none'}"])
 
+    def _held(self) -> dict[str, str]:
+        """What is pinned and tied, in words by parameter."""
+        pins = self.problem.pins
+        if pins is None:
+            return {}
+        tied = {name: f"tied to {group[0]}" for group in pins.tied for name in group[1:]}
+        return dict.fromkeys(pins.fixed, "pinned") | tied
+
+    def held_record(self) -> dict[str, Any]:
+        """Return what was pinned, tied, bounded and weighted, as values for JSON; empty where nothing was."""
+        problem, out = self.problem, {}
+        if problem.pins is not None:
+            out = {"fixed": problem.pins.fixed, "tied": problem.pins.tied, "limits": problem.pins.limits}
+        return {name: value for name, value in out.items() if value} | (
+            {} if problem.weights is None else {"weights": problem.weights}
+        )
+
     def to_json(self) -> str:
         """Return the fit and its points as one JSON object; null is infinity: of delta, or an overflown parameter."""
         record: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "problem"}
+        record["lack_of_fit"] = None if self.lack_of_fit is None else asdict(self.lack_of_fit)
+        record |= self.held_record()
         return dumps({"schema": SCHEMA} | record | {"law": self.law.name, "x": self.x, "L": self.L})
 
     @classmethod
@@ -149,6 +191,16 @@ class Fit:
         record = unversioned(json.loads(text), known=SCHEMA)
         law = law_named(record["law"])
         x = {name: np.array(column) for name, column in record.pop("x").items()}
+        test = record.get("lack_of_fit")  # files of the first schema have none
+        if test is not None:
+            F = math.inf if test["F"] is None else test["F"]
+            test = LackOfFit(**test | {"F": F, "df": tuple(test["df"])})
+        weights, limits = record.pop("weights", None), record.pop("limits", None)
+        held: Any = {
+            "weights": None if weights is None else np.array(weights), "fixed": record.pop("fixed", None),
+            "tied": tuple(map(tuple, record.pop("tied", ()))),
+            "limits": limits and {name: tuple(ends) for name, ends in limits.items()},
+        }  # fmt: skip
         for name in ("theta", "start"):
             record[name] = {key: math.inf if value is None else value for key, value in record[name].items()}
         record |= {
@@ -158,7 +210,8 @@ class Fit:
             "at_bound": tuple(record["at_bound"]),
             "correlations": tuple(map(tuple, record["correlations"])),
             "intervals": record["intervals"] and {name: tuple(ends) for name, ends in record["intervals"].items()},
-            "problem": Problem.of(law, x, np.array(record.pop("L")), record["residual"]),
+            "lack_of_fit": test,
+            "problem": Problem.of(law, x, np.array(record.pop("L")), record["residual"], **held),
         }
         return cls(**record)
 
@@ -171,8 +224,11 @@ def law_named(name: str) -> Law:
 
 
 def fit(
-    law: Law, *, L: ArrayLike, residual: Residual = "log", delta: float | None = None, **variables: ArrayLike | None
-) -> Fit:
+    law: Law, *, L: ArrayLike, residual: Residual = "log", delta: float | None = None,
+    fix: Mapping[str, float] | None = None, tie: Iterable[str] | Iterable[Iterable[str]] = (),
+    bounds: Mapping[str, tuple[float, float]] | None = None, weights: ArrayLike | None = None,
+    se: ArrayLike | None = None, **variables: ArrayLike | None,
+) -> Fit:  # fmt: skip
     """Return the best fit of ``law`` to the points; no starting values are needed.
 
     >>> from scalinglaws.laws import power_floor
@@ -193,6 +249,16 @@ def fit(
         Huber's threshold, in the unit of a residual. Left out it is 1.345 robust standard deviations of the residuals:
         95% as efficient as least squares where noise is Gaussian, and little moved by outliers. ``math.inf`` is least
         squares. Hoffmann et al. 2022 used 1e-3, which on their runs is close to least absolute deviations.
+    fix : mapping, optional
+        Values of parameters that are not to be fitted, in the units of the points: ``{"E": 1.6}``.
+    tie : iterable of str, or of such, optional
+        Parameters of one kind that are to be equal: ``("alpha", "beta")``.
+    bounds : mapping, optional
+        Lowest and highest value of a parameter: ``{"alpha": (0.2, 0.4)}``; of a floor, an exponent, or k of `coupled`.
+    weights, se : array_like [n], optional
+        One of the two: how much the square of each residual counts, or the standard error of each loss, in the unit of
+        L, which is a weight of 1 / se². Only their ratios matter. ``delta`` is then for residuals times the root of
+        their weight, which is 1 on average.
     **variables : array_like [n]
         The variables of the law by letter (N, D, C, S, B, U, x), those and no others; parameters and tokens in the
         counting of your choice.
@@ -218,8 +284,11 @@ def fit(
         raise ValueError(f"residual is {residual!r}; choose one of {', '.join(get_args(Residual))}")
     if delta is not None and not delta > 0:
         raise ValueError(f"delta is {delta:.4g}; it must be positive, or math.inf for least squares")
-    given, losses = _checked_points(law, _by_letter(law, variables), L)
-    problem, start = Problem.of(law, given, losses, residual), None
+    held = {"fixed": dict(fix or {}), "tied": groups(tie), "limits": dict(bounds or {})}
+    n_free = len(law.parameters) - len(held["fixed"]) - sum(len(group) - 1 for group in held["tied"])
+    given, losses = _checked_points(law, _by_letter(law, variables), L, n_free)
+    problem = Problem.of(law, given, losses, residual, weights=_weights(weights, se, losses, residual), **held)
+    start = None
     if losses.size > MANY_POINTS:
         some = np.random.default_rng(0).choice(losses.size, MANY_POINTS, replace=False)
         _, u, value, _ = _search(problem.only(some), delta)
@@ -229,14 +298,16 @@ def fit(
 
 def _search(problem: Problem, delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
     """Starting points [S, p], the optima [S, p] they lead to, the objectives [S], and Huber's threshold."""
-    starts = u = problem.law.starts(problem.logs, problem.y) if starts is None else starts
+    if starts is None:
+        starts = problem.law.starts(problem.logs, problem.y)
+        starts = starts if problem.pins is None else np.unique(starts[:, problem.pins.free], axis=0)
+    u = starts
     w = np.ones((len(starts), problem.y.size))
     if delta is None:
         threshold = WIDE_DELTAS[0]
         for _ in range(2):  # the first fit gives the scale of the noise, the second a better one
             u, value, _ = newton(problem, u, w, threshold)
-            f, _, _ = problem.law.jet(u[[np.argmin(value)]], problem.logs)
-            threshold = _noise_threshold(problem.misfit(f))
+            threshold = _noise_threshold(problem.misfit(problem.predicted(u[[np.argmin(value)]])))
     else:
         threshold = delta / problem.residual_unit
         for wide in WIDE_DELTAS:
@@ -259,7 +330,7 @@ def _report(problem: Problem, starts: Array, u: Array, value: Array, threshold: 
     law, best = problem.law, int(np.argmax(agree))  # the first: starts come best first
     optimum = u[[best]]
     objective, gradient, hessian = problem.evaluate(optimum, np.ones((1, n)), threshold)
-    low, high = law.bounds
+    low, high = problem.bounds
     model = Quadratic.of(optimum, gradient, hessian, low, high)
     inside = (optimum[0] > low + 1e-9) & (optimum[0] < high - 1e-9)
     singular = np.linalg.svd(problem.jacobian(optimum[0])[:, inside], compute_uv=False)
@@ -271,9 +342,15 @@ def _report(problem: Problem, starts: Array, u: Array, value: Array, threshold: 
             for u in (optimum[0], starts[best])
         )
     overflown = [name for name, value in theta.items() if not math.isfinite(value)]
+    limits = {} if problem.pins is None else problem.pins.limits
     bounds = {
-        name: f"{name} at {theta[name]:.4g}: {law.bound_words(name, lowest=bool(optimum[0, j] <= low[j] + 1e-9))}"
-        for j, name in enumerate(law.parameters)
+        name: f"{name} at {theta[name]:.4g}: "
+        + (
+            "a limit that was given"
+            if name in limits
+            else law.bound_words(name, lowest=bool(optimum[0, j] <= low[j] + 1e-9))
+        )
+        for j, name in enumerate(problem.free)
         if not inside[j]
     }
     status = Status.ILL_CONDITIONED
@@ -292,15 +369,20 @@ def _report(problem: Problem, starts: Array, u: Array, value: Array, threshold: 
         message = "certified: the gradient vanishes and the curvature is positive, inside all bounds"
 
     unit = problem.residual_unit
-    return Fit(
+    found = Fit(
         law=law, theta=theta, status=status, message=message, residual=problem.residual, delta=threshold * unit,
         value=float(objective[0]) * unit**2, start=start, n_starts=len(starts), n_starts_agree=int(agree.sum()),
         n_points=n, at_bound=tuple(bounds), gradient_norm=float(np.abs(gradient[0, inside]).max()),
         newton_decrement=float(model.decrement[0]), condition=condition,
         correlations=_correlations(problem, optimum[0], hessian[0], inside) if status in USABLE else (),
-        residual_rms=float(np.sqrt(np.mean(np.log(problem.y / law.jet(optimum, problem.logs)[0]) ** 2))),
-        problem=problem,
+        residual_rms=float(np.sqrt(np.mean(np.log(problem.y / problem.predicted(optimum)) ** 2))),
+        lack_of_fit=lack_of_fit(problem, optimum[0], threshold) if status in USABLE else None, problem=problem,
     )  # fmt: skip
+    if not found.misfit:
+        return found
+    if status is Status.AT_BOUND:  # the graver of the two
+        return replace(found, message=f"{message}; {found.misfit}")
+    return replace(found, status=Status.MISFIT, message=f"{found.misfit}; the optimum is certified")
 
 
 def _correlations(
@@ -308,11 +390,12 @@ def _correlations(
 ) -> tuple[tuple[str, str, float], ...]:
     """Correlations of the parameters that are inside their bounds, from the curvature, strongest first."""
     small = 1e-6 * np.eye(u.size)
-    to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [p, p], from centered coordinates
+    to_points = (problem.decenter(u + small) - problem.decenter(u - small)) / 2e-6  # [q, p], from centered coordinates
+    to_points = to_points if problem.pins is None else to_points[:, problem.pins.free]
     free = np.ix_(inside, inside)
     factor = np.linalg.inv(np.linalg.cholesky(hessian[free])) @ to_points[free]  # [q, q]
     factor /= np.linalg.norm(factor, axis=0)
-    both = combinations(enumerate(np.array(problem.law.parameters)[inside].tolist()), 2)
+    both = combinations(enumerate(np.array(problem.free)[inside].tolist()), 2)
     pairs = [(one, other, float(factor[:, i] @ factor[:, j])) for (i, one), (j, other) in both]
     return tuple(sorted(pairs, key=lambda pair: -abs(pair[2])))
 
@@ -328,10 +411,22 @@ def _by_letter(law: Law, given: Mapping[str, ArrayLike | None]) -> dict[str, Arr
     return {name: present[name] for name in law.variables}
 
 
-def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike) -> tuple[dict[str, Array], Array]:
-    """Columns of positive numbers, enough of them, and varied enough for the law."""
+def _weights(weights: ArrayLike | None, se: ArrayLike | None, L: Array, residual: Residual) -> Array | None:
+    """Weights [n] of squared residuals, 1 on average, of weights or of standard errors in the unit of L."""
+    if weights is not None and se is not None:
+        raise ValueError("give weights or se, not both: a standard error is a weight of 1 / se²")
+    if weights is None and se is None:
+        return None
+    name, given = ("weights", weights) if se is None else ("se", se)
+    columns = checked_columns({name: given, "L": L})  # type: ignore[dict-item]
+    found = columns[name] if se is None else ((L if residual == "log" else 1.0) / columns[name]) ** 2
+    return found / found.mean()
+
+
+def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike, p: int) -> tuple[dict[str, Array], Array]:
+    """Columns of positive numbers, enough of them for p parameters, and varied enough for the law."""
     columns = checked_columns({**x, "L": L})
-    losses, p = columns.pop("L"), len(law.parameters)
+    losses = columns.pop("L")
     if losses.size <= p:
         raise FitError(f"{losses.size} points for the {p} parameters of {law.name}; it needs at least {p + 1}")
     for name, column in columns.items():

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.laws.law import Law
+from scalinglaws.laws.pins import Pins
 
 __all__ = ["Problem", "Quadratic", "newton"]
 
@@ -36,19 +38,53 @@ class Problem:
     y: Array  # [n], centered losses
     residual: Residual
     units: Mapping[str, float]  # of each variable and of "L"
+    weights: Array | None = None  # [n], of the squares of residuals, 1 on average; None: all 1
+    pins: Pins | None = None  # None: all parameters are free
 
     @classmethod
-    def of(cls, law: Law, x: Mapping[str, Array], L: Array, residual: Residual) -> Self:
-        """Count each column in its geometric mean, or in that of the variable whose unit it shares."""
+    def of(
+        cls, law: Law, x: Mapping[str, Array], L: Array, residual: Residual, *, weights: Array | None = None,
+        fixed: Mapping[str, float] | None = None, tied: tuple[tuple[str, ...], ...] = (),
+        limits: Mapping[str, tuple[float, float]] | None = None,
+    ) -> Self:  # fmt: skip
+        """Count each column in its geometric mean, or in that of the variable whose unit it shares; see `fit`."""
         means = {name: float(np.exp(np.log(column).mean())) for name, column in {**x, "L": L}.items()}
         units = means | {name: means[other] for name, other in law.unit_of.items()}
         logs = np.log(np.stack([x[name] / units[name] for name in law.variables]))
-        return cls(law=law, x=x, L=L, logs=logs, y=L / units["L"], residual=residual, units=units)
+        found = cls(law=law, x=x, L=L, logs=logs, y=L / units["L"], residual=residual, units=units, weights=weights)
+        if not (fixed or tied or limits):
+            return found
+        return replace(found, pins=Pins.of(law, found.decenter, fixed=fixed or {}, tied=tied, limits=limits or {}))
 
     def only(self, rows: NDArray[np.int_]) -> Self:
         """Return the problem of some of the points, in the same units."""
         x = {name: column[rows] for name, column in self.x.items()}
-        return replace(self, x=x, L=self.L[rows], logs=self.logs[:, rows], y=self.y[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, x=x, L=self.L[rows], logs=self.logs[:, rows], y=self.y[rows], weights=weights)
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest free coordinates, each [q]."""
+        return self.law.bounds if self.pins is None else (self.pins.low, self.pins.high)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the free parameters, in the order of the coordinates."""
+        names = self.law.parameters
+        return names if self.pins is None else tuple(names[j] for j in self.pins.free)
+
+    @cached_property
+    def scale(self) -> Array | None:
+        """What residuals are multiplied by, [n]: the square root of the weights."""
+        return None if self.weights is None else np.sqrt(self.weights)
+
+    def full(self, u: Array) -> Array:
+        """Return all coordinates [..., p] of the law, of the free ones [..., q]."""
+        return u if self.pins is None else self.pins.full(u)
+
+    def predicted(self, u: Array) -> Array:
+        """Return what fits u [R, q] predict at the points, [R, n], in the unit of the problem."""
+        return self.law.jet(self.full(u), self.logs)[0]
 
     @property
     def residual_unit(self) -> float:
@@ -56,20 +92,21 @@ class Problem:
         return 1.0 if self.residual == "log" else self.units["L"]
 
     def decenter(self, u: Array) -> Array:
-        """Return fitting coordinates [..., p] in the units of the points, of some in those of the problem."""
-        return self.law.rescale(u, {name: 1 / unit for name, unit in self.units.items()})
+        """Return all coordinates [..., p] in the units of the points, of free ones in those of the problem."""
+        return self.law.rescale(self.full(u), {name: 1 / unit for name, unit in self.units.items()})
 
     def center(self, theta: Mapping[str, ArrayLike]) -> Array:
-        """Return fitting coordinates [p] in the units of the problem, of parameters in those of the points."""
-        return self.law.rescale(self.law.coordinates(theta), self.units)
+        """Return free coordinates [q] in the units of the problem, of parameters in those of the points."""
+        u = self.law.rescale(self.law.coordinates(theta), self.units)
+        return u if self.pins is None else u[..., self.pins.free]
 
     def theta(self, u: Array) -> dict[str, Array]:
-        """Return parameters by name, each [R], in the units of the points, of coordinates u [R, p]."""
+        """Return parameters by name, each [R], in the units of the points, of coordinates u [R, q]."""
         return dict(zip(self.law.parameters, self.law.theta(self.decenter(u)).T, strict=True))
 
     def slope(self, quantity: Callable[[Mapping[str, Array]], ArrayLike], u: Array) -> Array:
-        """Return the derivatives [R, K, p] by the coordinates u [R, p] of a quantity of K values in each fit."""
-        low, high = self.law.bounds
+        """Return the derivatives [R, K, q] by the coordinates u [R, q] of a quantity of K values in each fit."""
+        low, high = self.bounds
         columns = []
         for j in range(u.shape[1]):
             up, down = u.copy(), u.copy()
@@ -79,40 +116,53 @@ class Problem:
         return np.stack(columns, axis=2)
 
     def misfit(self, f: Array, y: Array | None = None) -> Array:
-        """Return residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n]."""
+        """Return residuals [R, n] of predictions f [R, n], for the losses of the points or others, y [R, n].
+
+        Where points have weights, times their square root: so that all have the same spread if the weights are right.
+        """
         y = self.y if y is None else y
-        return np.log(y) - np.log(f) if self.residual == "log" else y - f
+        r = np.log(y) - np.log(f) if self.residual == "log" else y - f
+        return r if self.scale is None else r * self.scale
 
     def jacobian(self, u: Array) -> Array:
-        """Return derivatives [n, p] of minus the residuals of one fit [p]."""
-        f, J, _ = self.law.jet(u[None], self.logs)
-        return (J / f[:, None] if self.residual == "log" else J)[0].T
+        """Return derivatives [n, q] of minus the residuals of one fit [q]."""
+        f, J, _ = self.law.jet(self.full(u[None]), self.logs)
+        J = J / f[:, None] if self.residual == "log" else J
+        J = J if self.scale is None else J * self.scale
+        return J[0].T if self.pins is None else J[0].T @ self.pins.into
 
     def scores(self, u: Array, delta: float, y: Array | None = None) -> Array:
-        """Return the gradient [R, p, n] of each point's share of the objective, see `evaluate`."""
-        f, J, _ = self.law.jet(u, self.logs)
+        """Return the gradient [R, q, n] of each point's share of the objective, see `evaluate`."""
+        f, J, _ = self.law.jet(self.full(u), self.logs)
         psi = np.clip(self.misfit(f, y), -delta, delta)
-        return -J * (psi / f if self.residual == "log" else psi)[:, None]
+        psi = psi if self.scale is None else psi * self.scale
+        out = -J * (psi / f if self.residual == "log" else psi)[:, None]
+        return out if self.pins is None else self.pins.into.T @ out
 
     def noise_variance(self, u: Array, delta: float) -> float:
-        """Return the variance of psi, with the degrees of freedom of a fit u [1, p], over the mean of psi'."""
-        r = self.misfit(self.law.jet(u, self.logs)[0])[0]
+        """Return the variance of psi, with the degrees of freedom of a fit u [1, q], over the mean of psi'."""
+        r = self.misfit(self.predicted(u))[0]
         psi = np.clip(r, -delta, delta)
         freedom = max(r.size - u.shape[1], 1)
         return float((psi**2).sum() / freedom / max((psi == r).mean(), 1 / r.size))
 
     def evaluate(self, u: Array, w: Array, delta: float, y: Array | None = None) -> tuple[Array, Array, Array]:
-        """Return objective [R], gradient [R, p] and Hessian [R, p, p] of fits u [R, p] on points weighted by w [R, n].
+        """Return objective [R], gradient [R, q] and Hessian [R, q, q] of fits u [R, q] on points that count w [R, n].
 
-        With r = h(y) - h(f), h the logarithm or nothing, and psi the derivative of Huber's function, the gradient is
-        the sum of -psi h' df, and the Hessian that of (psi' h'² - psi h'') df dfᵀ - psi h' d²f.
+        With r = s (h(y) - h(f)), h the logarithm or nothing, s the square root of a point's weight, and psi the
+        derivative of Huber's function, the gradient is the sum of -s psi h' df, and the Hessian that of
+        (s² psi' h'² - s psi h'') df dfᵀ - s psi h' d²f.
         """
-        f, total = self.law.sums(u, self.logs)
+        f, total = self.law.sums(self.full(u), self.logs)
+        if self.pins is not None:
+            total = _of_free(total, self.pins.into)
         r = self.misfit(f, y)
         psi = np.clip(r, -delta, delta)
         wpsi = w * psi
         value = np.vecdot(wpsi, r - psi / 2)
         outer = np.where(psi == r, w, 0.0)  # psi' is 1 inside the threshold, 0 outside
+        if self.scale is not None:
+            wpsi, outer = wpsi * self.scale, outer * self.scale**2
         if self.residual == "raw":
             return value, *total(-wpsi, outer)
         inverse = -1.0 / f  # h' = 1/f, h'' = -1/f²; in place, d = -wpsi / f and h = (outer + wpsi) / f²
@@ -121,6 +171,16 @@ class Problem:
         outer += wpsi
         outer *= inverse
         return value, *total(wpsi, outer)
+
+
+def _of_free(total: Callable[[Array, Array], tuple[Array, Array]], into: Array):
+    """What sums derivatives by the free coordinates, of what does by all."""
+
+    def free(d: Array, h: Array) -> tuple[Array, Array]:
+        slope, bend = total(d, h)
+        return slope @ into, into.T @ bend @ into
+
+    return free
 
 
 def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | None = None) -> tuple[Array, Array, Flags]:
@@ -134,7 +194,7 @@ def newton(problem: Problem, u: Array, w: Array, delta: float, *, y: Array | Non
     # A few rows at a time, so that temporaries stay in the processor's cache: with 4 times fewer it takes half as long
     # again, with 4 times more twice as long. A row that has settled makes room for the next.
     together = max(1, 2**16 // problem.y.size)
-    low, high = problem.law.bounds
+    low, high = problem.bounds
     trial = np.clip(u, low, high)
     u, value = trial.copy(), np.full(len(u), np.inf)
     gradient, hessian = np.zeros_like(u), np.zeros((*u.shape, u.shape[1]))
