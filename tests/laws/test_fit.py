@@ -31,7 +31,7 @@ def without_outliers(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def test_replication():
     found = fit(chinchilla, **without_outliers(recovered()), delta=1e-3)
-    assert found.status is Status.OK
+    assert found.status is Status.MISFIT  # certified; terms in ln N and ln D still explain 0.26%, F(5, 230) = 13.3
     assert found.n_points == 240
     assert found.value == pytest.approx(REPLICATED_OBJECTIVE, rel=1e-9)
     assert found.theta == pytest.approx(REPLICATED, rel=1e-5)
