@@ -19,7 +19,22 @@ MODULES = ["scalinglaws", *(module.name for module in pkgutil.walk_packages(scal
 MODULES = [name for name in MODULES if name.split(".")[1:2] not in (["cli"], ["data"])]  # commands; a folder of files
 DIRECTIVE = re.compile(r"^\.\. auto(module|function|data):: (\S+)\n((?: +:.*\n)*)", re.MULTILINE)
 
+STAGES = (
+    "choice",
+    "columns",
+    "counts",
+    "folders",
+    "formats",
+    "numbers",
+    "points",
+    "readings",
+    "sheet",
+    "text",
+    "units",
+    "where",
+)
 INSIDE = {"scalinglaws.lab.locks", "scalinglaws.version"}  # for the library's own use, on no page
+INSIDE |= {f"scalinglaws.tables.{name}" for name in STAGES}
 
 
 def listed():

@@ -40,7 +40,10 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "kind of bracket": (f"{LIB}/lab/tasks.py", "logits[:, 0, kind].logsumexp(-1)", "logits[:, 0, kind].amax(-1)", "lab/test_tasks.py::test_the_kind_of_bracket_that_is_chosen_has_the_most_probability_in_all"),
     "prompts of all the text": (f"{LIB}/lab/tasks.py", "np.linspace(0, n - 1, min(n, wanted)).astype(np.int64)", "np.arange(min(n, wanted))", "lab/test_tasks.py::test_prompts_are_spread_over_the_text[ascii]"),
     "tokens per parameter": (f"{LIB}/runs.py", "tokens / n.n_params_nonemb", "tokens / n.n_params", "test_runs.py::test_a_row_has_every_column_and_its_own_numbers"),
-    "failed runs": (f"{LIB}/tables.py", 'isin(["diverged", "failed"])', 'isin(["diverged"])', "cli/test_cli_fit.py::test_failed_runs_of_a_run_table_are_left_out_and_said"),
+    "failed runs": (f"{LIB}/tables/readings.py", "        bad |= own\n    for role", "    for role", "cli/test_cli_fit.py::test_failed_runs_of_a_run_table_are_left_out_and_said"),
+    "last reading": (f"{LIB}/tables/readings.py", '.groupby("label").tail(1)', '.groupby("label").head(1)', "cli/test_cases.py::test_a_value"),
+    "millions": (f"{LIB}/tables/units.py", '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e6', '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e9', "test_tables.py::test_header_units"),
+    "decimal commas": (f"{LIB}/tables/numbers.py", 'return "," if comma else "."', 'return "."', "cli/test_cases.py::test_the_same_runs_in_another_dress"),
 }  # fmt: skip
 
 

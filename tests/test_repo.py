@@ -61,7 +61,7 @@ def test_no_file_names_a_machine_or_a_registry():
         f"{path.relative_to(ROOT)}:{number}: {what}"
         for path in tracked_files()
         if path.suffix in TEXT and "assets/mathjax" not in path.as_posix()
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)  # a case is in UTF-16
         for what, pattern in FORBIDDEN.items()
         if pattern.search(line)
     ]

@@ -22,13 +22,27 @@ if TYPE_CHECKING:
     from scalinglaws.laws.fit import fit
     from scalinglaws.laws.frontier import approach1, approach2
     from scalinglaws.laws.plan import plan
+    from scalinglaws.tables import read_runs
     from scalinglaws.version import VERSION as __version__  # noqa: F401
 
-__all__ = ["approach1", "approach2", "bootstrap", "fit", "laws", "plan", "plot", "published", "runs", "sweep", "train"]
+__all__ = [
+    "approach1",
+    "approach2",
+    "bootstrap",
+    "fit",
+    "laws",
+    "plan",
+    "plot",
+    "published",
+    "read_runs",
+    "runs",
+    "sweep",
+    "train",
+]
 
 _HOMES = {  # a name -> the module that it is in, or is
     "approach1": "laws.frontier", "approach2": "laws.frontier", "bootstrap": "laws.bootstrap", "fit": "laws.fit",
-    "plan": "laws.plan", "plot": "book.figures", "train": "lab.train",
+    "plan": "laws.plan", "plot": "book.figures", "read_runs": "tables", "train": "lab.train",
     "laws": "laws", "published": "published", "runs": "runs", "sweep": "lab.sweep",
 }  # fmt: skip
 

@@ -3,24 +3,46 @@
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 from scalinglaws.cli.plan import FITTED
 from scalinglaws.cli.words import amount, count, say
+
+LARGE = 1e7  # bytes of a table that takes seconds
 
 
 def add(commands) -> None:
     """Declare ``scalinglaws fit``."""
     what = "fit a scaling law to a table of runs; no starting values are asked for"
     parser = commands.add_parser("fit", help=what, description=what)
-    parser.add_argument("runs", type=Path, metavar="RUNS.csv", help="N, D (or C and one of them), loss; a run a line")
+    what = "table of N, D (or C and one of them) and loss: CSV, TSV, JSON, Parquet, Markdown ...; or a folder of curves"
+    parser.add_argument("runs", type=Path, metavar="RUNS.csv", help=what)
     parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
     what = "1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection"
     parser.add_argument("--approach", choices=("1", "2", "3", "vp"), default="3", help=what)
-    for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss in nats per token")):
-        parser.add_argument(f"--{letter}", metavar="COLUMN", help=f"column of {meaning} (default: guessed, and said)")
+    for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss")):
+        what = f"column of {meaning} (default: by its name, and said)" + ", unit after a colon: size:M" * (
+            letter == "N"
+        )
+        parser.add_argument(f"--{letter}", metavar="COLUMN", help=what)
     parser.add_argument("--U", metavar="COLUMN", help="column of unique tokens, for muennighoff")
     parser.add_argument("--x", metavar="COLUMN", help="column of the variable of power, power_floor and broken")
     parser.add_argument("--cluster", metavar="COLUMN", help="runs with the same label share their noise, or a curve")
+    what = "of the losses: nats, bits, perplexity, bpb, bpc ... (default: by the column's name, else nats per token)"
+    parser.add_argument("--unit", metavar="UNIT", help=what)
+    what = "rows to read, such as \"status == 'finished' and lr < 1e-2\"; a name with spaces or slashes in backticks"
+    parser.add_argument("--where", metavar="CONDITION", help=what)
+    what = "leave out rows without a value that is needed (default: an error that names them)"
+    parser.add_argument("--drop-missing", action="store_true", help=what)
+    what = (
+        "keep runs that a column of statuses calls failed, crashed, killed, running ... (default: left out, and named)"
+    )
+    parser.add_argument("--keep-failed", action="store_true", help=what)
+    what = "of rows that are readings of runs take the last of each (default), keep all by run, or take all as runs"
+    parser.add_argument("--readings", choices=("last", "cluster", "all"), help=what)
+    what = "columns of recipes, such as lr,batch, to take the best of at each (N, D), with its seeds; "
+    what += "all: the lowest loss; none: every row (default: the rates, batches ... that vary)"
+    parser.add_argument("--best-of", nargs="?", const="all", metavar="COLUMNS", help=what)
     parser.add_argument("--drop-highest", type=count, default=0, metavar="K", help="leave out the K highest losses")
     parser.add_argument("--residual", choices=("log", "raw"), default="log", help="fit ln L (default), or L itself")
     what = "pin a parameter, such as E=1.6; may be given several times"
@@ -43,20 +65,27 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit a law to a table and print the result; 1 when the points do not determine it."""
     _refuse_idle_options(args)
-    from scalinglaws import tables
     from scalinglaws.cli import report
     from scalinglaws.files import dumps, write_text
     from scalinglaws.laws import LAWS
+    from scalinglaws.tables import read_runs
 
     law = FITTED[args.law]
     weighed = [name for name in ("se", "weights") if getattr(args, name)]
-    given = tables.read(
+    if large := args.runs.is_file() and args.runs.stat().st_size > LARGE:
+        say(f"reading {args.runs}, {args.runs.stat().st_size / 1e6:.0f} MB")
+    given = read_runs(
         args.runs,
         needs=("C", "N", "D") if args.approach in "12" else (*LAWS[law].variables, *weighed),
         named={name: getattr(args, name) for name in (*"NDCLUx", *weighed) if getattr(args, name)},
         label=args.cluster,
         drop_highest=args.drop_highest,
+        **_reading(args),
     )
+    account, *others = given.notes
+    if large:  # what takes long is said before it begins
+        say(account)
+        say(f"fitting {len(given):,} points")
     try:
         made = report.make(
             given, law=law, approach=args.approach, delta=args.delta, residual=args.residual, n=args.bootstrap,
@@ -65,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{args.runs}: {error}") from error
-    for note in (*given.notes, *made.notes):  # said once there is a result: an error is one line
+    for note in (*[account] * (not large), *others, *made.notes):  # said once there is a result: an error is one line
         say(note)
     try:
         if args.report:
@@ -76,6 +105,16 @@ def run(args: argparse.Namespace) -> int:
     finally:  # also where the page cannot be written
         print(dumps(made.record()) if args.json else made.text())
     return 0 if made.usable else 1
+
+
+def _reading(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `read_runs` that say which rows are points."""
+    own = {
+        name: getattr(args, name) for name in ("unit", "where", "drop_missing", "keep_failed", "readings", "best_of")
+    }
+    if args.best_of not in (None, "all", "none"):
+        own["best_of"] = args.best_of.split(",")
+    return own | {"curves": args.approach == "1"}
 
 
 def _refuse_idle_options(args: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ def html(report: Report) -> str:
 <h1>Scaling law fit: {escape(record["law"])}</h1>
 <p class="status">{escape(record["status"])}: {escape(record["message"])}</p>
 <h2>What to distrust</h2><ul>{cautions or "<li>Nothing that these checks can see.</li>"}</ul>
-<h2>The data</h2><p>{len(report.points):,} points.</p><ul>{notes}</ul>
+<h2>The data</h2><p>{len(report.points):,} points; losses in {escape(report.points.unit)}.</p><ul>{notes}</ul>
 <table><tr><th></th><th>lowest</th><th>median</th><th>highest</th></tr>{columns}</table>
 <h2>The fit</h2>{_numbers(report)}
 {figures}
@@ -113,7 +113,7 @@ def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
             ax.plot(reach[low], curve[low], color=shades[k], linewidth=1)
             best, tokens = found.law.optimum(found.theta, middle)
             ax.plot(best, found.predict(N=best, D=tokens), "x", color="C1", markersize=8)
-    ax.set(xscale="log", xlabel="parameters N", ylabel="loss (nats per token)")
+    ax.set(xscale="log", xlabel="parameters N", ylabel=f"loss ({report.points.unit})")
     ax.legend(title="FLOPs", fontsize=8)
     caption = "Runs by size, in slices of compute C. Lines: the law at each slice's middle; crosses: its optimum."
     return "IsoFLOP view", caption, figure

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from scalinglaws.laws.fit import SCHEMA
 
     source, record = _law(args.law)
-    C_range = record.get("C_range")
+    C_range, unit = record.get("C_range"), record.get("unit", "nats per token")
     if record.get("status") == "at_bound":
         say(f"{args.law}: at_bound: {record.get('message')}")
     if C_range and args.flops > 1.001 * C_range[1]:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
         more |= {"inference_tokens": args.inference_tokens}
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
-    record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops} | more
+    record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
     print(dumps(record) if args.json else _plan_text(record))
     return 0
 
@@ -79,7 +79,7 @@ def _law(name: str):
 
 def _plan_text(record: dict) -> str:
     """A plan in words."""
-    loss, counting = f"{record['loss']:.5g} nats/token", " = 6 N D"
+    loss, counting = f"{record['loss']:.5g} {record['unit'].replace(' per ', '/')}", " = 6 N D"
     if not math.isfinite(record["loss"]):
         loss, counting = "not known from these optima", ", as the runs counted"
     text = f"""law    {record["law"]}

@@ -14,13 +14,14 @@ from scalinglaws.laws.doubts import identifiability
 from scalinglaws.laws.fit import MAD_TO_SIGMA, SCHEMA, USABLE, Fit, FitError, fit
 from scalinglaws.laws.frontier import Frontier
 from scalinglaws.laws.newton import Residual
-from scalinglaws.tables import Points
+from scalinglaws.tables import NATS, Points
 
 __all__ = ["Report", "make"]
 
 LEVEL = 0.95
 TOO_MANY = 1e8  # refits times points that fit in memory, a few GB
 MANY = 2e7  # refits times points: more take minutes, so they are made on request only
+RISING = 0.5  # share of the squares of ln L that a rising line leaves; of more it is no rise
 HIGHEST = 5  # points of highest loss that the fit is repeated without
 
 
@@ -49,7 +50,7 @@ class Report:
         found, C_range = self.found, None if C is None else [float(C.min()), float(C.max())]
         common = {"schema": SCHEMA, "approach": self.approach, "a": a, "b": b, "intervals": self.intervals}
         common |= {"level": LEVEL if self.intervals else None, "n_points": len(self.points), "C_range": C_range}
-        common |= {"warnings": self.cautions}
+        common |= {"warnings": self.cautions, "unit": self.points.unit, "read": self.points.notes}
         if isinstance(found, Frontier):  # with what a fit's record has and a frontier's has not
             own = found.record() | {"theta": None, "objective": None, "status": "warned" if found.warnings else "ok"}
             own |= {"message": "; ".join(found.warnings) or f"{len(found.C)} optima"}
@@ -66,6 +67,8 @@ class Report:
         """Return the result in words: status first, then cautions, then the numbers."""
         first, *rest = self.found.summary().splitlines()
         lines = [first, *(f"  caution       {caution}" for caution in self.cautions), *rest]
+        if self.points.unit != NATS:
+            lines.append(f"  unit          losses in {self.points.unit}")
         if self.exponents is not None and not isinstance(self.found, Frontier):
             for name, value in zip("ab", self.exponents, strict=True):
                 low_high = "" if self.intervals is None else "{:.6g} to {:.6g}".format(*self.intervals[name])
@@ -86,6 +89,8 @@ def make(
     that would take minutes. What is held and the columns of weights are as for `fit`.
     """
     columns = points.columns
+    if approach in ("3", "vp"):
+        _refuse_rising(columns, law)
     if approach in ("1", "2"):
         frontier = _frontier(points, approach, frontiers.TOLERANCE if tolerance is None else tolerance)
         return Report(
@@ -126,6 +131,23 @@ def counting_of(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[st
     spread = log_C - log_C.mean()
     drift = float(spread @ ratio / (spread @ spread)) if np.ptp(log_C) > 0 else 0.0
     return {"C/ND": {"median": float(np.exp(np.median(ratio))), "drift": drift}}
+
+
+def _refuse_rising(columns: Mapping[str, NDArray[np.float64]], law: str) -> None:
+    """Refuse values that rise with every variable of a law that can only fall."""
+    letters = LAWS[law].variables
+    if law.startswith("monomial") or not {*letters} <= {*columns}:
+        return
+    logs = np.stack([np.log(columns[letter]) for letter in letters], axis=1)
+    logs, y = logs - logs.mean(axis=0), np.log(columns["L"]) - np.log(columns["L"]).mean()
+    slopes = np.linalg.lstsq(logs, y, rcond=None)[0]
+    left = y - logs @ slopes
+    if (slopes > 0).all() and left @ left < RISING * (y @ y):
+        rises = ", ".join(f"{letter}^{slope:.3g}" for letter, slope in zip(letters, slopes, strict=True))
+        other = "monomial_nd" if letters == ("N", "D") else "monomial"
+        raise FitError(
+            f"L rises, as {rises}, and {law} can only fall: take --law {other}, or name another column with --L"
+        )
 
 
 def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
