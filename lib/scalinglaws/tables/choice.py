@@ -196,7 +196,8 @@ def _optima(sheet: Sheet) -> str:
     axis = next((name for name in sheet.header if (m := columns.meaning(name)) and m.letter == "C"), None)
     if not optima or axis is None:
         return ""
-    return f"; {names(optima)} look like optima: --law monomial --x {quote(axis)} --L {quote(optima[0])} fits how they change"
+    flags = f"--law monomial --x {quote(axis)} --L {quote(optima[0])}"
+    return f"; {names(optima)} look like optima: {flags} fits how they change"
 
 
 def _one_variable(sheet: Sheet) -> str:
