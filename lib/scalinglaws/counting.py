@@ -8,10 +8,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from scalinglaws.config import ModelConfig
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -108,6 +110,30 @@ def tokens_6nd(flops: Number | float, n: Number) -> Number:
 def params_6nd(flops: Number | float, tokens: Number) -> Number:
     """N such that C = 6 N D, in the counting of C."""
     return flops / (FLOPS_PER_PARAM_TOKEN * tokens)
+
+
+def per_param_token(flops: ArrayLike, n: ArrayLike, tokens: ArrayLike) -> dict[str, float]:
+    """Return the median of C/(N D) over runs, and its drift with C.
+
+    >>> per_param_token([6e18, 6e20], [1e9, 1e10], [1e9, 1e10])
+    {'median': 6.0, 'drift': 0.0}
+
+    Parameters
+    ----------
+    flops, n, tokens : array_like [runs]
+        C, N and D.
+
+    Returns
+    -------
+    dict
+        "median", 6 by the rule 6 N D, and "drift", the exponent of C/(N D) as a power of C: the optimum has exponents a
+        and b with a + b = 1 - drift. 0 where all runs have one C.
+    """
+    C = np.asarray(flops, float)
+    ratio = C / (np.asarray(n, float) * np.asarray(tokens, float))
+    u, logs = np.log(C) - np.log(C).mean(), np.log(ratio)
+    drift = u @ (logs - logs.mean()) / (u @ u) if np.ptp(C) else 0.0
+    return {"median": float(np.median(ratio)), "drift": float(drift)}
 
 
 def pf_days(flops: float) -> float:

@@ -58,6 +58,15 @@ def dataset(name: str) -> pd.DataFrame:
         ``error_46`` and ``error_17``, over their subset of 17.
         ``"nanochat-isoflop"``: the optima of nanochat's isoFLOP sweep of January 27, 2026, each under three ways of
         ``counting`` parameters: C, N, D, ``tokens_per_param`` and ``bits_per_byte``. The log has no single runs.
+        ``"open-athena-isoflops"``: isoFLOP runs of eight ``experiment`` s, collected by Czech 2026: the figure of
+        Llama 3 read off twice, Marin of March 2026 on Comma, DCLM and Nemotron, misfitting, and the points of
+        Hoffmann et al. 2022 in the readings of ml-scalefit and of Epoch. C is the budget, which is not 6 N D
+        everywhere; ``outlier`` and ``reason`` say which points the collector leaves out.
+        ``"misfitting"``: 222 runs of Li et al. 2025 on 64 pairs of N and D at up to seven ``lr``; L is on C4, C as they
+        count it.
+        ``"kyo-takano"``: 234 of the runs of Hoffmann et al. 2022, in another reading.
+        ``"step-law"``: 1911 runs of Li et al. 2025 over ``lr`` and ``batch_tokens`` at 17 pairs of N, without the
+        vocabulary, and D; L is their smoothed training loss, C = 6 N D.
         Counts are in parameters and tokens, C in FLOPs, losses in nats per token.
 
     Raises
@@ -159,6 +168,40 @@ def _read_nanochat(content: Mapping[str, bytes]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["counting", "C", "N", "D", "tokens_per_param", "bits_per_byte"])
 
 
+def _read_open_athena(content: Mapping[str, bytes]) -> pd.DataFrame:
+    """The isoFLOP runs of Open-Athena/scaling-law-analysis, with all of its columns."""
+    (text,) = content.values()
+    own = pd.read_csv(io.BytesIO(text))
+    letters = {"N": "params", "D": "tokens", "C": "budget", "L": "loss"}
+    return pd.concat([pd.DataFrame({letter: own[name] for letter, name in letters.items()}), own], axis=1)
+
+
+def _read_misfitting(content: Mapping[str, bytes]) -> pd.DataFrame:
+    """The finished runs in the sheet of hadasah/scaling_laws, whose other rows are plans and group headings."""
+    (text,) = content.values()
+    own = pd.read_csv(io.BytesIO(text))
+    names = {"N": "N", "D": "D", "C": "C", "L": "C4 Eval Loss", "lr": "lr", "n_params_nonemb": "N_no_emb"}
+    return pd.DataFrame({name: own[column] for name, column in names.items()}).dropna(ignore_index=True)
+
+
+def _read_kyo_takano(content: Mapping[str, bytes]) -> pd.DataFrame:
+    """The runs of kyo-takano/chinchilla."""
+    (text,) = content.values()
+    return pd.read_csv(io.BytesIO(text)).rename(columns={"loss": "L"})[["N", "D", "C", "L"]]
+
+
+_STEP_LAW_SEQUENCE = 2048  # tokens; batches are counted in sequences: ti * bs of these are D
+
+
+def _read_step_law(content: Mapping[str, bytes]) -> pd.DataFrame:
+    """The dense models of step-law/steplaw."""
+    (text,) = content.values()
+    own = pd.read_csv(io.BytesIO(text))
+    N, D = own["N"].astype(float), own["D"].astype(float)
+    found = {"N": N, "D": D, "C": counting.flops_6nd(N, D), "L": own["smooth loss"], "lr": own["lr"]}
+    return pd.DataFrame(found | {"batch_tokens": _STEP_LAW_SEQUENCE * own["bs"]})
+
+
 _GITHUB = "https://raw.githubusercontent.com"
 _GADRE = f"{_GITHUB}/mlfoundations/scaling/a003c4913793ac2ae7ef87b28ecb562955d026d5/exp_data"
 _ALL = (
@@ -187,6 +230,42 @@ _ALL = (
         license="MIT",
         paper="karpathy2025nanochat",
         read=_read_nanochat,
+    ),
+    Dataset(
+        name="open-athena-isoflops",
+        address=f"{_GITHUB}/Open-Athena/scaling-law-analysis/3e0656ee3dce1a2c89aa67691920f5eb9d30f0fc/data/isoflops/transform",
+        files={"open-athena-isoflops.csv": "isoflops.csv"},
+        hashes={"open-athena-isoflops.csv": "b04d611253611490c5cc339fb95cb28d4f38f279a97438cb804a80f03171caa0"},
+        license="none stated: points read off published plots and logs",
+        paper="czech2026problems",
+        read=_read_open_athena,
+    ),
+    Dataset(
+        name="misfitting",
+        address=f"{_GITHUB}/hadasah/scaling_laws/1f3708c0a12df0effb0ee906b1da5f9f0ff4f4f1/data",
+        files={"misfitting.csv": "data.csv"},
+        hashes={"misfitting.csv": "daaefaa689363b1bbdaefd69133aaf2e1887bc15bf18414990987d6a5b609395"},
+        license="none stated",
+        paper="li2025misfitting",
+        read=_read_misfitting,
+    ),
+    Dataset(
+        name="kyo-takano",
+        address=f"{_GITHUB}/kyo-takano/chinchilla/75e5858f6e7c5b60d1fab69f66258132347b060c/examples/llm",
+        files={"kyo-takano.csv": "df.csv"},
+        hashes={"kyo-takano.csv": "2ed2c412c6b408cb26896b92c0721fe9afa6515726b0db78c33db37cbf2816f9"},
+        license="Apache-2.0",
+        paper="takano2024chinchilla",
+        read=_read_kyo_takano,
+    ),
+    Dataset(
+        name="step-law",
+        address=f"{_GITHUB}/step-law/steplaw/32a8f4cc50247695fb56cc6c9117abdf67c97763/data",
+        files={"steplaw-dense.csv": "dense_lr_bs_loss.csv"},
+        hashes={"steplaw-dense.csv": "9e46181076c04d450294d75dfe6f72adc416e231e154a07b337e378f9410002c"},
+        license="none stated",
+        paper="li2025steplaw",
+        read=_read_step_law,
     ),
 )
 DATASETS: Mapping[str, Dataset] = MappingProxyType({found.name: found for found in _ALL})

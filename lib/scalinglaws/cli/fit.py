@@ -130,10 +130,8 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
         raise ValueError("give --se or --weights: a standard error is a weight of 1 / se²")
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
         raise ValueError("--tolerance belongs to --approach 2, and to 1 without --cluster: it puts runs on one budget")
-    if args.approach in "12" and (args.bootstrap or args.seed is not None):
-        raise ValueError("--bootstrap and --seed belong to --approach 3 and vp: approaches 1 and 2 have no intervals")
     if args.approach == "2" and args.cluster:
-        raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has neither curves nor intervals")
+        raise ValueError("--cluster belongs to --approach 1, 3 and vp: approach 2 has no curves, and resamples runs")
     if args.bootstrap == 0 and (args.seed is not None or (args.cluster and args.approach != "1")):
         raise ValueError("--seed and --cluster shape the refits of the intervals, and --bootstrap 0 asks for none")
 

@@ -165,6 +165,9 @@ def _frontier_figure(report: Report) -> tuple[str, str, Figure]:
     """Optima and the power law through them."""
     found: Any = report.found
     figure, ax, reach = _sizes(report)
+    if report.cloud is not None:
+        low, high = report.cloud.interval(lambda resampled: resampled.optimum(reach)[0], level=LEVEL)
+        ax.fill_between(reach, low, high, color="C1", alpha=0.25, linewidth=0, label=f"{LEVEL:.0%} interval")
     ax.plot(found.C, found.N, "o", color="C1", label="optima")
     ax.plot(reach, found.optimum(reach)[0], color="C1", label=f"N ∝ C^{found.a:.5g}")
     ax.legend()

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalinglaws.counting import per_param_token
 from scalinglaws.laws import LAWS
 from scalinglaws.laws import frontier as frontiers
 from scalinglaws.laws.bootstrap import Bootstrap, bootstrap, cells
 from scalinglaws.laws.doubts import identifiability
 from scalinglaws.laws.fit import MAD_TO_SIGMA, SCHEMA, USABLE, Fit, FitError, fit
-from scalinglaws.laws.frontier import Frontier
+from scalinglaws.laws.frontier import Frontier, Resampled
 from scalinglaws.laws.newton import Residual
 from scalinglaws.tables import NATS, Points
 
@@ -32,7 +33,7 @@ class Report:
     found: Fit | Frontier
     approach: str  # "1", "2", "3" or "vp"
     points: Points
-    cloud: Bootstrap | None
+    cloud: Bootstrap | Resampled | None
     intervals: Mapping[str, tuple[float, float]] | None  # of the parameters, and of a and b
     exponents: tuple[float, float] | None  # a and b of N ∝ C^a, D ∝ C^b
     cautions: tuple[str, ...]
@@ -67,6 +68,8 @@ class Report:
         """Return the result in words: status first, then cautions, then the numbers."""
         first, *rest = self.found.summary().splitlines()
         lines = [first, *(f"  caution       {caution}" for caution in self.cautions), *rest]
+        if isinstance(self.found, Frontier):  # whose summary has its own warnings
+            lines = [*(f"warning: {text}" for text in self.points.warnings), first, *rest]
         if self.points.unit != NATS:
             lines.append(f"  unit          losses in {self.points.unit}")
         if self.exponents is not None and not isinstance(self.found, Frontier):
@@ -93,9 +96,11 @@ def make(
         _refuse_rising(columns, law)
     if approach in ("1", "2"):
         frontier = _frontier(points, approach, frontiers.TOLERANCE if tolerance is None else tolerance)
+        resampled, notes = _resampled(frontier, n, seed)
+        frontier = frontier if resampled is None else resampled.attach(level=LEVEL)
         return Report(
-            found=frontier, approach=approach, points=points, cloud=None, intervals=None,
-            exponents=(frontier.a, frontier.b), cautions=(*points.warnings, *frontier.warnings),
+            found=frontier, approach=approach, points=points, cloud=resampled, intervals=frontier.intervals,
+            exponents=(frontier.a, frontier.b), cautions=(*points.warnings, *frontier.warnings), notes=notes,
         )  # fmt: skip
     if approach == "vp":
         found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
@@ -160,6 +165,18 @@ def _frontier(points: Points, approach: str, tolerance: float) -> Frontier:
     except FitError:
         surface = None
     return frontiers.approach2(tolerance=tolerance, surface=surface, **columns)
+
+
+def _resampled(found: Frontier, n: int | None, seed: int) -> tuple[Resampled | None, tuple[str, ...]]:
+    """Resampled optima, where they are wanted and can be made."""
+    if n == 0:
+        return None, ()
+    try:
+        return found.bootstrap(n=999 if n is None else n, seed=seed), ()
+    except FitError as error:
+        if n is not None:
+            raise
+        return None, (f"no intervals: {error}",)
 
 
 def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootstrap | None, tuple[str, ...]]:

@@ -5,24 +5,26 @@ All work on columns of runs: C (FLOPs), N (parameters), D (tokens), L (nats per 
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
+from scipy.special import gammaincinv
 
-from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, tokens_6nd
+from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, per_param_token, tokens_6nd
 from scalinglaws.files import dumps, unversioned
-from scalinglaws.laws.catalogue import chinchilla
-from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
-from scalinglaws.laws.newton import Residual
+from scalinglaws.laws.catalogue import chinchilla, power_floor
+from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, FitError, checked_columns, fit
+from scalinglaws.laws.newton import Residual, newton
+from scalinglaws.laws.valleys import Budget, Curve, IsoFLOPs, LowestSizes, Optima, Refusal, lowest
 
 __all__ = [
-    "Budget", "Frontier", "Refusal", "approach1", "approach2", "approach3", "isoflop_bias", "variable_projection",
+    "Budget", "Frontier", "Refusal", "Resampled", "approach1", "approach2", "approach3", "isoflop_bias",
+    "variable_projection",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -34,37 +36,8 @@ TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 
 TELLING_BIAS = 0.01  # in ln N: a smaller bias of a parabola gives no warning
 EXPONENTS = (1e-3, 5.0)  # alpha and beta, as the general fitter bounds them
 SAME_PRODUCT = 0.1  # 6 N D off C by more than this share: they are counted differently, or a column is wrong
-
-
-class Refusal(StrEnum):
-    """Why a budget gave no optimum."""
-
-    TOO_FEW = "too few sizes"
-    DOWNWARD = "opens downward"
-    EDGE = "minimum at the edge"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """One isoFLOP curve: its optimum, or why it has none."""
-
-    C: float  # geometric mean of its runs
-    n_points: int
-    half_width: float  # sizes reach from 1/half_width to half_width times their geometric middle
-    N_opt: float = math.nan  # nan where refused
-    L_opt: float = math.nan  # nan where refused
-    refused: Refusal | None = None
-    message: str = ""
-    coefficients: tuple[float, ...] = ()  # of the polynomial in ln N - ln N_middle, highest power first
-
-    @classmethod
-    def at(cls, log_C: float, N: Array) -> Self:
-        """Return a budget with runs of sizes N [n], and nothing found in it yet."""
-        return cls(C=float(np.exp(log_C)), n_points=N.size, half_width=float(np.sqrt(N.max() / N.min())))
-
-    def without(self, why: Refusal, message: str) -> Self:
-        """Return the budget with the reason why it has no optimum."""
-        return replace(self, N_opt=math.nan, L_opt=math.nan, refused=why, message=f"refused, {why}: {message}")
+TELLING_DRIFT = 0.01  # of C/(N D), as an exponent of C: by so much a + b is not 1
+PRIOR_FREEDOM = 1  # as how many degrees of freedom the runs' own noise counts, beside the scatter of the optima
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +56,97 @@ class Frontier:
     budgets: tuple[Budget, ...]  # all, also the refused ones
     bias: float | None  # of ln N_opt by the shape of a parabola; None where that is not known or does not apply
     warnings: tuple[str, ...]
+    loss_law: Mapping[str, float] | None = None  # L = E + A/C^alpha through the optima; None of fewer than four
+    counting: Mapping[str, float] | None = None  # of the runs: "median" of C/(N D), and its "drift" as C^drift
+    intervals: Mapping[str, tuple[float, float]] | None = None  # see `Resampled.attach`
+    level: float | None = None  # of the intervals
+    points: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)  # what `approach1` or 2 was given
+    optima: Optima | None = field(default=None, repr=False, compare=False)  # to be resampled; None of older files
 
     def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
         """Return N and D [...] for budgets C [...], on the two power laws."""
         C = np.asarray(C, float)
         return self.N_scale * C**self.a, self.D_scale * C**self.b
 
+    def loss(self, C: ArrayLike) -> Array:
+        """Return the loss at the optima of budgets C [...], by `loss_law`; nan where there is none."""
+        C = np.asarray(C, float)
+        return np.full(C.shape, np.nan) if self.loss_law is None else power_floor.value(self.loss_law, C)
+
+    def bootstrap(self, *, n: int = 999, seed: int) -> "Resampled":
+        """Return n frontiers through resampled optima, for intervals of anything computed from a frontier.
+
+        Runs are resampled: each budget's losses become its fitted curve with residuals drawn from those of all budgets,
+        and every optimum is found again. How far the optima then move is not all: they may also scatter around the
+        power law by more than the runs' noise. So the moves are multiplied by s/x, with s² the scatter of the budgets
+        around the power law over that of the draws, and x² drawn from chi-squared over its degrees of freedom: what
+        Student's t does for a line through few points. The runs' own noise counts in s as `PRIOR_FREEDOM` degrees.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Of the resampling.
+
+        Raises
+        ------
+        FitError
+            If there is nothing to resample: optima read from an older file, or two budgets with no more runs than the
+            curve has coefficients.
+        """
+        if self.optima is None:
+            raise FitError(f"{self.source}: the runs are not at hand, so that they cannot be resampled; fit them again")
+        prior = np.minimum(self.optima.freedom, PRIOR_FREEDOM)
+        if self.C.size == 2 and not prior[0]:
+            raise FitError("two budgets with no more sizes than a curve needs show no scatter; add sizes or budgets")
+        rng = np.random.default_rng(seed)
+        moved, rank = self.optima.draws(rng, n), rng.random(n)
+        x, w = np.log(self.C), np.array([budget.weight for budget in self.budgets if budget.refused is None])
+        line, found = np.stack([np.ones_like(x), x], axis=1), {}
+        for k, (name, values) in enumerate({"a": self.N, "b": self.D}.items()):
+            left = np.log(values / self.optimum(self.C)[k])
+            logs = np.log(values) + _sized(moved[k], left, line, w, prior[k], rank)
+            intercept, found[name] = least_squares_line(x, logs, w)
+            found["ND"[k] + "_scale"] = np.exp(intercept)
+        return Resampled(frontier=self, seed=seed, loss_law=self._losses(moved[2], prior[2], rank), **found)
+
+    def _losses(self, moved: Array, prior: int, rank: Array) -> dict[str, Array] | None:
+        """Loss laws through resampled optima, if there are more of these than a law has parameters and one to spare."""
+        if self.loss_law is None or self.C.size < 5:
+            return None
+        law = _loss_law(self.C, self.L)
+        slopes, flat = law.problem.jacobian(law.centered[0][0]), np.ones_like(self.C)
+        moved = _sized(moved, np.log(self.L / self.loss(self.C)), slopes, flat, prior, rank)
+        start, w = np.tile(law.centered[0], (len(moved), 1)), np.ones(moved.shape)
+        u, _, _ = newton(law.problem, start, w, math.inf, y=law.problem.y * np.exp(moved))
+        return law.problem.theta(u)
+
     def summary(self) -> str:
         """Return a report of a few lines: warnings first, then the laws, then every budget."""
         lines = [f"{self.source}: N = {self.N_scale:.5g} C^{self.a:.5g}, D = {self.D_scale:.5g} C^{self.b:.5g}"]
         lines[:0] = [f"warning: {text}" for text in self.warnings]
+        for name, (low, high) in (self.intervals or {}).items():
+            lines.append(f"  {name:<2} {getattr(self, name):.5g}  {100 * (self.level or 0):g}% {low:.5g} to {high:.5g}")
+        if self.counting:
+            lines.append(f"  C/(N D) {self.counting['median']:.5g} (median), drifts as C^{self.counting['drift']:.3f}")
         for budget in self.budgets:
-            found = budget.message if budget.refused else f"N_opt {budget.N_opt:.5g}  L_opt {budget.L_opt:.5g}"
+            found = f"N_opt {budget.N_opt:.5g}  L_opt {budget.L_opt:.5g}"
+            if math.isfinite(budget.N_error):
+                found = f"N_opt {budget.N_opt:.5g} ± {budget.N_error:.1%}  L_opt {budget.L_opt:.5g}"
+            if budget.status != "ok":
+                found += f"  {budget.status}, weight {budget.weight:.2g}"
+            found = budget.message if budget.refused else found
             lines.append(f"  C {budget.C:.5g}  {budget.n_points:>4} points  {found}")
         return "\n".join(lines)
 
     def record(self) -> dict[str, Any]:
         """Return the values that `to_json` writes; what 'scalinglaws fit --json' prints has them among others."""
-        own = {name: getattr(self, name) for name in ("a", "b", "N_scale", "D_scale", "bias")}
+        names = ("a", "b", "N_scale", "D_scale", "bias", "loss_law", "intervals", "level", "points")
+        own = {name: getattr(self, name) for name in names}
         optima = [dict(zip("CNDL", row, strict=True)) for row in zip(self.C, self.N, self.D, self.L, strict=True)]
-        lists = {"optima": optima, "budgets": list(map(asdict, self.budgets)), "warnings": self.warnings}
+        lists = {"optima": optima, "warnings": self.warnings, "counting": {"C/ND": self.counting}}
+        lists |= {"budgets": [asdict(budget) | {"status": budget.status} for budget in self.budgets]}
         return {"schema": SCHEMA, "law": self.source} | own | lists
 
     def to_json(self) -> str:
@@ -113,20 +157,92 @@ class Frontier:
     def from_json(cls, text: str) -> Self:
         """Return the frontier of `to_json` or 'scalinglaws fit --json'; ValueError if a later version wrote it."""
         record = unversioned(json.loads(text), known=SCHEMA)
-        budgets = record.get("budgets", ())  # files without a schema number have none, and no bias
         read: dict[str, Any] = {name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")}
         read |= {letter: np.array([row[letter] for row in record["optima"]], float) for letter in "CNDL"}
+        read |= {name: record.get(name) for name in ("bias", "loss_law", "level", "points")}  # older files lack some
+        if record.get("intervals"):
+            read["intervals"] = {name: (low, high) for name, (low, high) in record["intervals"].items()}
+        if points := read["points"]:
+            again = {"approach 1": approach1, "approach 2": approach2}[record["law"]](**points)
+            read["optima"], read["points"] = again.optima, again.points
         return cls(
-            source=record["law"], budgets=tuple(Budget(**_from_null(budget)) for budget in budgets),
-            bias=record.get("bias"), warnings=tuple(record["warnings"]), **read,
+            source=record["law"], budgets=tuple(map(_from_null, record.get("budgets", ()))),
+            counting=record.get("counting", {}).get("C/ND"), warnings=tuple(record["warnings"]), **read,
         )  # fmt: skip
 
 
-def _from_null(budget: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a budget from their JSON."""
+def _from_null(budget: dict[str, Any]) -> Budget:
+    """A budget from its JSON."""
+    own = {name: math.nan if value is None else value for name, value in budget.items() if name != "status"}
     refused, coefficients = budget["refused"], tuple(budget["coefficients"])
-    optimum = {name: math.nan if budget[name] is None else budget[name] for name in ("N_opt", "L_opt")}
-    return budget | optimum | {"refused": refused and Refusal(refused), "coefficients": coefficients}
+    return Budget(**own | {"refused": refused and Refusal(refused), "coefficients": coefficients})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampled:
+    """Frontiers through resampled optima, one for each resample; made by `Frontier.bootstrap`."""
+
+    frontier: Frontier
+    seed: int
+    a: Array  # [n]
+    b: Array  # [n]
+    N_scale: Array  # [n]
+    D_scale: Array  # [n]
+    loss_law: Mapping[str, Array] | None  # parameters [n]; None of fewer than five optima
+
+    def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
+        """Return N and D [n, ...] for budgets C [...], on the power laws of each resample."""
+        C, one = np.asarray(C, float), (-1, *np.ones(np.ndim(C), int))
+        a, b, N_scale, D_scale = (getattr(self, name).reshape(one) for name in ("a", "b", "N_scale", "D_scale"))
+        return N_scale * C**a, D_scale * C**b
+
+    def loss(self, C: ArrayLike) -> Array:
+        """Return the loss at the optima [n, ...] of budgets C [...]; nan of fewer than five optima."""
+        C, one = np.asarray(C, float), (-1, *np.ones(np.ndim(C), int))
+        if self.loss_law is None:
+            return np.full((self.a.size, *C.shape), np.nan)
+        return power_floor.value({name: value.reshape(one) for name, value in self.loss_law.items()}, C)
+
+    def interval(self, of: "str | Callable[[Resampled], Array]", *, level: float = 0.95) -> tuple[Array, Array]:
+        """Return the ends of the percentile interval of a quantity.
+
+        Parameters
+        ----------
+        of : str or callable
+            "a", "b", "N_scale" or "D_scale"; or a function from the resamples to an array [n, ...].
+        level : float
+            Probability that the interval is meant to hold.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level:.4g}; it must lie between 0 and 1, such as 0.95")
+        values = getattr(self, of) if isinstance(of, str) else of(self)
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def attach(self, *, level: float = 0.95) -> Frontier:
+        """Return the frontier with intervals of a and b."""
+        ends = {name: tuple(map(float, self.interval(name, level=level))) for name in "ab"}
+        return replace(self.frontier, intervals=ends, level=level)
+
+
+def _sized(moved: Array, left: Array, columns: Array, w: Array, prior: int, rank: Array) -> Array:
+    """Moves [n, m] of m values, made as large as the values' own scatter ``left`` [m] around a linear law asks for.
+
+    See `Frontier.bootstrap`; ``columns`` [m, p] are the law's, w [m] the weights, rank [n] that of x² in its
+    distribution. Some of the values may have most of the noise: Satterthwaite's degrees of freedom (1946). The spread
+    of the moves is half that between the 16th and the 84th percentile, since their tails are long.
+    """
+    freedom = columns.shape[0] - columns.shape[1]
+    spread = np.sqrt(w) * np.diff(np.quantile(moved, [0.16, 0.84], axis=0), axis=0)[0] / 2
+    if freedom < 1 or not spread.any():  # nothing around the law, or no noise
+        return moved
+    basis, _ = np.linalg.qr(np.sqrt(w)[:, None] * columns)
+    around = spread[:, None] * (np.eye(w.size) - basis @ basis.T) * spread  # its trace is the scatter to be expected
+    expected = float(np.trace(around))
+    freedom = min(freedom, expected**2 / float((around**2).sum()))
+    scatter = prior + freedom * float(w @ left**2) / expected
+    chi2 = 2 * gammaincinv((prior + freedom) / 2, rank)
+    return moved * np.sqrt(scatter / chi2)[:, None]
 
 
 def approach1(
@@ -171,12 +287,13 @@ def approach1(
     columns = _columns(C=C, N=N, L=L, D=D)
     if not 0 < last <= 1:
         raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
-    if run is None:
-        groups = ([columns[letter][rows] for letter in "CNL"] for rows in _budgets(columns["C"], tolerance))
-        budgets = [_best_size(np.log(of_C).mean(), of_N, of_L) for of_C, of_N, of_L in groups]
-    else:
-        budgets = _envelope(columns, np.asarray(run), last)
-    return _frontier("approach 1", columns, budgets, None, ())
+    if run is not None:
+        return _frontier("approach 1", columns, _envelope(columns, np.asarray(run), last), None, ())
+    groups = [{letter: columns[letter][rows] for letter in "CNDL"} for rows in _budgets(columns["C"], tolerance)]
+    budgets = [_best_size(float(np.log(of["C"]).mean()), of["N"], of["D"], of["L"]) for of in groups]
+    found = _frontier("approach 1", columns, budgets, None, ())
+    kept = [(of["N"], of["D"], of["L"]) for of, budget in zip(groups, budgets, strict=True) if budget.refused is None]
+    return replace(found, optima=LowestSizes.of(kept), points=columns | {"tolerance": tolerance})
 
 
 def approach2(
@@ -223,12 +340,18 @@ def approach2(
         raise ValueError(f"degree is {degree!r}; choose 2, a parabola, or 4")
     columns = _columns(C=C, N=N, L=L, D=D)
     groups = list(_budgets(columns["C"], tolerance))
-    budgets = [_isoflop(columns, rows, degree) for rows in groups]
+    fitted = [_curves(columns, rows, degree) for rows in groups]
+    isoflops = IsoFLOPs.of([curves for curves in fitted if not isinstance(curves, str)])
+    budgets = _weighted([_minimum(columns, rows, each, isoflops) for rows, each in zip(groups, fitted, strict=True)])
     kept = [(rows, each.N_opt) for rows, each in zip(groups, budgets, strict=True) if each.refused is None]
     offsets = [np.log(columns["N"][rows] / N_opt) for rows, N_opt in kept]  # sizes of each budget from its optimum
     bias, warnings = _bias(offsets, surface) if degree == 2 and offsets else (None, ())
     found = _frontier("approach 2", columns, budgets, bias, warnings)
-    return replace(found, warnings=(*found.warnings, *_drift(offsets)))
+    chosen = [each.refused is None for each, curves in zip(budgets, fitted, strict=True) if not isinstance(curves, str)]
+    return replace(
+        found, warnings=(*found.warnings, *_drift(offsets)), optima=isoflops.only(chosen),
+        points=columns | {"degree": degree, "tolerance": tolerance},
+    )  # fmt: skip
 
 
 def _bias(offsets: Sequence[Array], surface: Fit | Mapping[str, float] | None) -> tuple[float | None, tuple[str, ...]]:
@@ -371,48 +494,63 @@ def _budgets(C: Array, tolerance: float) -> Iterator[Rows]:
         yield rows
 
 
-def _isoflop(columns: Mapping[str, Array], rows: Rows, degree: int) -> Budget:
-    """The minimum of a polynomial in ln N, or why there is none among the sizes."""
-    N, L = columns["N"][rows], columns["L"][rows]
-    budget, log_N = Budget.at(np.log(columns["C"][rows]).mean(), N), np.log(N)
-    sizes, needed = np.unique(log_N).size, degree + 1
-    if sizes < needed:
-        return budget.without(Refusal.TOO_FEW, f"{sizes} sizes, a polynomial of degree {degree} needs {needed}")
-    order = np.lexsort((L, log_N))  # sums in one order, whatever the order of rows
-    log_N, L = log_N[order], L[order]
-    middle, width = (log_N.min() + log_N.max()) / 2, (log_N.max() - log_N.min()) / 2
-    v = (log_N - middle) / width  # from -1 to 1
-    scaled = np.linalg.lstsq(np.vander(v, degree + 1), L, rcond=None)[0]
-    budget = replace(budget, coefficients=tuple((scaled / width ** np.arange(degree, -1, -1)).tolist()))
-    if degree == 2 and scaled[0] <= 0:
-        why = f"curvature {budget.coefficients[0]:.4g} in ln N; the losses are no valley"
-        return budget.without(Refusal.DOWNWARD, why)
-    slope = np.polyder(scaled)
-    roots = np.roots(slope)
-    real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)
-    valleys = real[np.polyval(np.polyder(slope), real) > 0]
-    if not valleys.size:
-        return budget.without(Refusal.DOWNWARD, "the polynomial has no minimum; the losses are no valley")
-    inside, sizes_inside = valleys[np.abs(valleys) < 1], np.unique(v)[1:-1]
-    vertex = inside[np.argmin(np.polyval(scaled, inside))] if inside.size else valleys[np.argmin(np.abs(valleys))]
-    N_opt = float(np.exp(middle + width * vertex))
-    if not (inside.size and sizes_inside[0] - 1e-12 <= vertex <= sizes_inside[-1] + 1e-12):
-        side = "larger" if vertex > 0 else "smaller"
-        why = f"vertex at N = {N_opt:.4g} has no size beyond its neighbor; train {side} models"
-        return budget.without(Refusal.EDGE, why)
-    return replace(budget, N_opt=N_opt, L_opt=float(np.polyval(scaled, vertex)))
+def _curves(columns: Mapping[str, Array], rows: Rows, degree: int) -> tuple[Curve, Curve] | str:
+    """Polynomials in ln N and in ln D through the runs of a budget, or what is missing for them."""
+    N, D, L = (columns[letter][rows] for letter in "NDL")
+    for letter, values in (("sizes", N), ("token counts", D)):
+        distinct = np.unique(values).size
+        if distinct <= degree:
+            return f"{distinct} {letter}, a polynomial of degree {degree} needs {degree + 1}"
+    order = np.lexsort((L, N))  # sums in one order, whatever the order of rows
+    of_N, of_D = (
+        Curve(letter=letter, degree=degree, logs=np.log(values[order]), L=L[order])
+        for letter, values in (("N", N), ("D", D))
+    )
+    return of_N, of_D
 
 
-def _best_size(log_C: float, N: Array, L: Array) -> Budget:
+def _minimum(columns: Mapping[str, Array], rows: Rows, curves: tuple[Curve, Curve] | str, isoflops: IsoFLOPs) -> Budget:
+    """The minimum of a budget's polynomials, or why there is none among its sizes."""
+    budget = Budget.at(np.log(columns["C"][rows]).mean(), columns["N"][rows])
+    if isinstance(curves, str):
+        return budget.without(Refusal.TOO_FEW, curves)
+    of_N, of_D = curves
+    noise = isoflops.noise * float(of_N.L.mean())
+    budget = replace(budget, coefficients=of_N.coefficients, curvature=of_N.curvature)
+    for curve in curves:
+        if trouble := curve.trouble(noise):
+            return budget.without(*trouble)
+    (error, bent), (of_tokens, _) = of_N.errors(), of_D.errors()
+    return replace(
+        budget, N_opt=of_N.optimum, D_opt=of_D.optimum, L_opt=of_N.least, N_error=noise * error,
+        weight=(error * float(of_N.L.mean())) ** -2,
+        D_error=noise * of_tokens, curvature_error=noise * bent, near_edge=of_N.between_last_two,
+    )  # fmt: skip
+
+
+def _weighted(budgets: list[Budget]) -> list[Budget]:
+    """The budgets with their weights, from inverse squares of the errors that a loss off by 1 would make.
+
+    Optima with two sizes and more on either side count alike, as in the papers. One near the edge, or of a curve that
+    is hardly one, counts less by its square error in the largest of theirs.
+    """
+    kept = [budget for budget in budgets if budget.refused is None]
+    certain = [budget.weight for budget in kept if budget.status == "ok"]
+    full = min(certain) if certain else max((budget.weight for budget in kept), default=1.0)
+    weights = [1.0 if budget.refused or budget.status == "ok" else budget.weight / full for budget in budgets]
+    return [replace(budget, weight=min(1.0, weight)) for budget, weight in zip(budgets, weights, strict=True)]
+
+
+def _best_size(log_C: float, N: Array, D: Array, L: Array) -> Budget:
     """The best size of a budget, if sizes on both sides of it are worse."""
-    budget, sizes = Budget.at(log_C, N), np.unique(N).size
-    if sizes < LEAST_SIZES:
-        return budget.without(Refusal.TOO_FEW, f"{sizes} sizes, an envelope needs {LEAST_SIZES}")
-    best = int(np.lexsort((N, L))[0])
+    budget = Budget.at(log_C, N)
+    if budget.n_sizes < LEAST_SIZES:
+        return budget.without(Refusal.TOO_FEW, f"{budget.n_sizes} sizes, an envelope needs {LEAST_SIZES}")
+    best = lowest(N, L)
     if N[best] in (N.min(), N.max()):
         side = "larger" if N[best] == N.max() else "smaller"
         return budget.without(Refusal.EDGE, f"the best size, {N[best]:.4g}, is the last; train {side} models")
-    return replace(budget, N_opt=float(N[best]), L_opt=float(L[best]))
+    return replace(budget, N_opt=float(N[best]), D_opt=float(D[best]), L_opt=float(L[best]))
 
 
 def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[Budget]:
@@ -424,23 +562,23 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
         raise FitError(f"run in row {missing[0]} is empty ({missing.size} such rows); label every reading with its run")
     curves = []
     for label in np.unique(run):
-        C, N, L = (columns[letter][run == label] for letter in "CNL")
+        C, N, D, L = (columns[letter][run == label] for letter in "CNDL")
         if np.ptp(N) > 0:
             raise FitError(f"run {label!r} has readings of several sizes N; label each run on its own")
         order = np.argsort(C, kind="stable")
-        C, L = C[order], L[order]
+        C, D, L = C[order], D[order], L[order]
         first = max(np.searchsorted(C, (1 - last) * C[-1]) - 1, 0)  # before the window, to have a line up to its start
-        curves.append((np.log(C[first:]), np.log(L[first:]), float(N[0]), C[-1]))
-    begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, _, _, end in curves])
-    ends = np.array([logs[-1] for logs, _, _, _ in curves])
+        curves.append((np.log(C[first:]), np.log(D[first:]), np.log(L[first:]), float(N[0]), C[-1]))
+    begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, *_, end in curves])
+    ends = np.array([logs[-1] for logs, *_ in curves])
     found = []
     for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):
         reach = np.flatnonzero((begins <= at + 1e-12) & (at <= ends + 1e-12))
         if not reach.size:
             continue  # no run ends near here
-        N = np.array([curves[i][2] for i in reach])
-        L = np.exp([np.interp(at, curves[i][0], curves[i][1]) for i in reach])
-        found.append(_well_inside(_best_size(at, N, L), N))
+        N = np.array([curves[i][3] for i in reach])
+        D, L = (np.exp([np.interp(at, curves[i][0], curves[i][k]) for i in reach]) for k in (1, 2))
+        found.append(_well_inside(_best_size(at, N, D, L), N))
     return found
 
 
@@ -466,22 +604,45 @@ def _frontier(
             + f": {reasons}" * bool(refused)
             + "; use approach 3, or widen the tolerance that puts runs on one budget" * few
         )
-    C, N, L = (np.array([getattr(budget, name) for budget in kept]) for name in ("C", "N_opt", "L_opt"))
-    per_param_token = float(np.exp(np.log(columns["C"] / (columns["N"] * columns["D"])).mean()))  # of these runs
-    D = C / (per_param_token * N)
-    (log_N, a), (log_D, b) = least_squares_line(np.log(C), np.log(N)), least_squares_line(np.log(C), np.log(D))
+    names = ("C", "N_opt", "D_opt", "L_opt", "weight")
+    C, N, D, L, w = (np.array([getattr(budget, name) for budget in kept]) for name in names)
+    (log_N, a), (log_D, b) = (least_squares_line(np.log(C), np.log(values), w) for values in (N, D))
+    counting = per_param_token(columns["C"], columns["N"], columns["D"])
     notes = list(warnings)
     if refused:
         first = f"C {refused[0].C:.4g}: {refused[0].message}"
         notes.append(f"{len(refused)} of {len(budgets)} budgets are refused; {first}")
-    if abs(per_param_token / FLOPS_PER_PARAM_TOKEN - 1) > SAME_PRODUCT:
-        notes.append(f"C is {per_param_token:.4g} N D on average, not 6 N D: check that all three count alike")
+    notes += _miscounted(counting)
     if len(kept) == 2:
         notes.append("two budgets only: the power laws go through both points, whatever their noise")
+    loss_law = _loss_law(C, L)
     return Frontier(
-        source=source, a=a, b=b, N_scale=math.exp(log_N), D_scale=math.exp(log_D), C=C, N=N, D=D, L=L,
-        budgets=tuple(budgets), bias=bias, warnings=tuple(notes),
+        source=source, a=float(a), b=float(b), N_scale=math.exp(log_N), D_scale=math.exp(log_D), C=C, N=N, D=D, L=L,
+        budgets=tuple(budgets), bias=bias, warnings=tuple(notes), loss_law=loss_law and dict(loss_law.theta),
+        counting=counting,
     )  # fmt: skip
+
+
+def _loss_law(C: Array, L: Array) -> Fit | None:
+    """A power law with a floor through the losses of the optima, by least squares; None where they do not tell it."""
+    try:
+        found = fit(power_floor, x=C, L=L, delta=math.inf)
+    except FitError:
+        return None
+    return found if found.status in USABLE else None
+
+
+def _miscounted(counting: Mapping[str, float]) -> list[str]:
+    """Warnings if C is not 6 N D, or another multiple of N D at small than at large budgets."""
+    median, drift = counting["median"], counting["drift"]
+    notes = []
+    if abs(median / FLOPS_PER_PARAM_TOKEN - 1) > SAME_PRODUCT:
+        notes.append(f"C is {median:.4g} N D (median), not 6 N D: check that all three count alike")
+    if abs(drift) > TELLING_DRIFT:
+        notes.append(
+            f"C/(N D) drifts as C^{drift:.2g}: b is not 1 - a, and plans by 6 N D are others; count as these runs did"
+        )
+    return notes
 
 
 def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
@@ -495,11 +656,12 @@ def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
     )
 
 
-def least_squares_line(x: Array, y: Array) -> tuple[float, float]:
-    """Return intercept and slope of the least-squares line through points x [n], y [n]."""
-    u = x - x.mean()
-    slope = float(u @ y / (u @ u))
-    return float(y.mean() - slope * x.mean()), slope
+def least_squares_line(x: Array, y: Array, w: ArrayLike = 1.0) -> tuple[Array, Array]:
+    """Return intercept and slope [...] of the least-squares lines through points x [n], y [..., n], weighted by w."""
+    w = np.broadcast_to(w, x.shape) / np.sum(np.broadcast_to(w, x.shape))
+    u = x - w @ x
+    slope = y @ (w * u) / (w @ u**2)
+    return y @ w - slope * (w @ x), slope
 
 
 def _noting_a_swap(found: Fit) -> Fit:

@@ -1,0 +1,167 @@
+"""Other people's runs, each set with its laws: our exponents and theirs.
+
+`table` is what a chapter shows. It is read from ``data/derived/gallery.json``, since the runs are no part of this
+project; where they are at hand, it is computed again and compared.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalinglaws import published
+from scalinglaws.book.public import derived
+from scalinglaws.counting import per_param_token
+from scalinglaws.laws.bootstrap import bootstrap
+from scalinglaws.laws.fit import FitError
+from scalinglaws.laws.frontier import approach2, approach3
+
+__all__ = ["SETS", "SOURCES", "Set", "best_of_each", "laws", "table"]
+
+RESAMPLES = 399
+LEVEL = 0.95
+SOURCES = ("open-athena-isoflops", "misfitting", "kyo-takano", "step-law")
+Runs = pd.DataFrame  # columns N, D, C, L
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """Runs of one source, and what was published of them."""
+
+    name: str
+    source: str  # data set, see `published.dataset`
+    chosen: Callable[[Runs], Runs]  # the runs that the laws are fitted to
+    isoflop: bool  # whether they stand on budgets, so that approach 2 can be taken
+    theirs: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # approach -> published row, and name of a or b
+
+
+def best_of_each(runs: Runs) -> Runs:
+    """Return the run of least loss at each pair of N and D, in order of both.
+
+    >>> runs = pd.DataFrame({"N": [1, 1, 2], "D": [8, 8, 8], "lr": [1e-3, 1e-2, 1e-2], "L": [4.0, 3.9, 3.5]})
+    >>> best_of_each(runs)["L"].tolist()
+    [3.9, 3.5]
+    """
+    return runs.loc[runs.groupby(["N", "D"])["L"].idxmin()].sort_values(["N", "D"], ignore_index=True)
+
+
+def _isoflops(name: str, experiment: str, theirs: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Set:
+    """A set of isoFLOP runs, without the points that its collector marks as outliers."""
+
+    def chosen(runs: Runs) -> Runs:
+        return runs[(runs["experiment"] == experiment) & ~runs["outlier"]]
+
+    return Set(name=name, source=SOURCES[0], chosen=chosen, isoflop=True, theirs=theirs)
+
+
+_LLAMA, _HOFFMANN = {"2": ("T09", "b")}, {"2": ("C02", "a"), "3": ("C03", "a")}
+SETS = (
+    _isoflops("Llama 3, one reading", "llama_3__raw_loss", _LLAMA),
+    _isoflops("Llama 3, another", "llama_3__exp_loss", _LLAMA),
+    _isoflops("Marin, Comma", "marin_202603__comma__llama_2"),
+    _isoflops("Marin, DCLM", "marin_202603__dclm__llama_2"),
+    _isoflops("Marin, Nemotron", "marin_202603__nemotron__llama_2"),
+    _isoflops("Chinchilla, Epoch", "epochai_chinchilla__massivetext__chinchilla", _HOFFMANN | {"3": ("E06", "a")}),
+    _isoflops("Chinchilla, ml-scalefit", "ml_scalefit__massivetext__chinchilla", _HOFFMANN),
+    Set(name="Chinchilla, kyo-takano", source=SOURCES[2], chosen=pd.DataFrame.copy, isoflop=False, theirs=_HOFFMANN),
+    _isoflops("(Mis)fitting, isoFLOPs", "misfitting__fineweb_c4__transformer"),
+    Set(name="(Mis)fitting, best rates", source=SOURCES[1], chosen=best_of_each, isoflop=False),
+    Set(name="Step Law, best rates", source=SOURCES[3], chosen=best_of_each, isoflop=False),
+)
+
+
+def laws(runs: Runs, *, isoflop: bool) -> dict[str, Any]:
+    """Return the exponents of one set of runs by approach, with their intervals, and how C counts.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Columns N, D, C and L.
+    isoflop : bool
+        Whether to take approach 2 besides the surface.
+
+    Returns
+    -------
+    dict
+        ``n_runs``, ``C/ND``, and for each approach a dict of ``a``, ``b``, their ``intervals`` and what else it found;
+        or of ``refused``, the reason.
+    """
+    columns = {letter: runs[letter].to_numpy(float) for letter in "NDCL"}
+    out: dict[str, Any] = {"n_runs": len(runs), "C/ND": per_param_token(*(columns[letter] for letter in "CND"))}
+    if isoflop:
+        out["2"] = _by_optima(columns)
+    out["3"] = _by_surface({letter: columns[letter] for letter in "NDL"})
+    return out
+
+
+def _by_optima(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Approach 2."""
+    try:
+        found = approach2(**columns).bootstrap(n=RESAMPLES, seed=0).attach(level=LEVEL)
+    except FitError as error:
+        return {"refused": str(error)}
+    return {"a": found.a, "b": found.b, "intervals": found.intervals, "n_optima": len(found.C), "loss": found.loss_law}
+
+
+def _by_surface(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Approach 3."""
+    try:
+        found = approach3(**columns).checked()
+        cloud = bootstrap(found, n=RESAMPLES, seed=0)
+    except FitError as error:
+        return {"refused": str(error)}
+    ends = cloud.interval(lambda theta: np.stack(found.law.optimum_exponents(theta), axis=-1), level=LEVEL)
+    a, b = map(float, found.law.optimum_exponents(found.theta))
+    intervals = dict(zip("ab", np.transpose(ends).tolist(), strict=True))
+    return {"a": a, "b": b, "intervals": intervals, "status": str(found.status), "theta": dict(found.theta)}
+
+
+def _all(*sources: Runs) -> dict[str, Any]:
+    """Laws of every set, by its name."""
+    given = dict(zip(SOURCES, sources, strict=True))
+    return {each.name: laws(each.chosen(given[each.source]), isoflop=each.isoflop) for each in SETS}
+
+
+def table() -> pd.DataFrame:
+    """Return a row for each set and approach.
+
+    Returns
+    -------
+    DataFrame
+        ``set``, ``approach``, ``n_runs``, ``a``, ``a_low``, ``a_high``, ``b``, ``b_low``, ``b_high`` (95%),
+        ``published_a`` (nan where there is none), ``row`` (its published row), ``per_param_token`` and ``drift`` of
+        C/(N D), ``status``.
+
+    >>> found = table()
+    >>> found.loc[found["set"].str.startswith("Marin") & (found["approach"] == "2"), "a"].round(3).tolist()
+    [0.426, 0.432, 0.444]
+    """
+    rows, found = [], derived("gallery", _all, *SOURCES)
+    for each in SETS:
+        of = found[each.name]
+        for approach in ("2", "3"):
+            if approach not in of:
+                continue
+            own = of[approach]
+            row = {"set": each.name, "approach": approach, "n_runs": of["n_runs"], "status": own.get("status", "ok")}
+            for letter in "ab":
+                low, high = own["intervals"][letter]
+                row |= {letter: own[letter], f"{letter}_low": low, f"{letter}_high": high}
+            rows.append(
+                row
+                | _published(each, approach)
+                | {"per_param_token": of["C/ND"]["median"], "drift": of["C/ND"]["drift"]}
+            )
+    return pd.DataFrame(rows)
+
+
+def _published(of: Set, approach: str) -> dict[str, Any]:
+    """The exponent a that was published, and where."""
+    if approach not in of.theirs:
+        return {"published_a": np.nan, "row": ""}
+    id, letter = of.theirs[approach]
+    value = published.value(id, "exponent" if id == "T09" else letter)
+    return {"published_a": 1 - value if letter == "b" else value, "row": id}
