@@ -103,7 +103,7 @@ def _by_optima(columns: Mapping[str, Any]) -> dict[str, Any]:
         found = approach2(**columns).bootstrap(n=RESAMPLES, seed=0).attach(level=LEVEL)
     except FitError as error:
         return {"refused": str(error)}
-    return {"a": found.a, "b": found.b, "intervals": found.intervals, "n_optima": len(found.C), "loss": found.loss_law}
+    return {"a": found.a, "b": found.b, "intervals": found.intervals, "n_optima": len(found.C)}
 
 
 def _by_surface(columns: Mapping[str, Any]) -> dict[str, Any]:

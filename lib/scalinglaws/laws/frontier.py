@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.special import gammaincinv
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, per_param_token, tokens_6nd
 from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import chinchilla, power_floor
-from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, FitError, checked_columns, fit
+from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
 from scalinglaws.laws.newton import Residual, newton
 from scalinglaws.laws.valleys import Budget, Curve, IsoFLOPs, LowestSizes, Optima, Refusal, lowest
 
@@ -56,7 +57,6 @@ class Frontier:
     budgets: tuple[Budget, ...]  # all, also the refused ones
     bias: float | None  # of ln N_opt by the shape of a parabola; None where that is not known or does not apply
     warnings: tuple[str, ...]
-    loss_law: Mapping[str, float] | None = None  # L = E + A/C^alpha through the optima; None of fewer than four
     counting: Mapping[str, float] | None = None  # of the runs: "median" of C/(N D), and its "drift" as C^drift
     intervals: Mapping[str, tuple[float, float]] | None = None  # see `Resampled.attach`
     level: float | None = None  # of the intervals
@@ -68,10 +68,18 @@ class Frontier:
         C = np.asarray(C, float)
         return self.N_scale * C**self.a, self.D_scale * C**self.b
 
+    @cached_property
+    def of_loss(self) -> Fit | None:
+        """L = E + A/C^alpha through the optima, by least squares; None of fewer than four, or where untold."""
+        try:
+            return fit(power_floor, x=self.C, L=self.L, delta=math.inf).checked()
+        except FitError:
+            return None
+
     def loss(self, C: ArrayLike) -> Array:
-        """Return the loss at the optima of budgets C [...], by `loss_law`; nan where there is none."""
+        """Return the loss at the optima of budgets C [...], by `of_loss`; nan where there is none."""
         C = np.asarray(C, float)
-        return np.full(C.shape, np.nan) if self.loss_law is None else power_floor.value(self.loss_law, C)
+        return np.full(C.shape, np.nan) if self.of_loss is None else self.of_loss.predict(x=C)
 
     def bootstrap(self, *, n: int = 999, seed: int) -> "Resampled":
         """Return n frontiers through resampled optima, for intervals of anything computed from a frontier.
@@ -113,9 +121,9 @@ class Frontier:
 
     def _losses(self, moved: Array, prior: int, rank: Array) -> dict[str, Array] | None:
         """Loss laws through resampled optima, if there are more of these than a law has parameters and one to spare."""
-        if self.loss_law is None or self.C.size < 5:
+        law = self.of_loss
+        if law is None or self.C.size < 5:
             return None
-        law = _loss_law(self.C, self.L)
         slopes, flat = law.problem.jacobian(law.centered[0][0]), np.ones_like(self.C)
         moved = _sized(moved, np.log(self.L / self.loss(self.C)), slopes, flat, prior, rank)
         start, w = np.tile(law.centered[0], (len(moved), 1)), np.ones(moved.shape)
@@ -142,8 +150,8 @@ class Frontier:
 
     def record(self) -> dict[str, Any]:
         """Return the values that `to_json` writes; what 'scalinglaws fit --json' prints has them among others."""
-        names = ("a", "b", "N_scale", "D_scale", "bias", "loss_law", "intervals", "level", "points")
-        own = {name: getattr(self, name) for name in names}
+        names = ("a", "b", "N_scale", "D_scale", "bias", "intervals", "level", "points")
+        own = {name: getattr(self, name) for name in names} | {"loss_law": self.of_loss and self.of_loss.theta}
         optima = [dict(zip("CNDL", row, strict=True)) for row in zip(self.C, self.N, self.D, self.L, strict=True)]
         lists = {"optima": optima, "warnings": self.warnings, "counting": {"C/ND": self.counting}}
         lists |= {"budgets": [asdict(budget) | {"status": budget.status} for budget in self.budgets]}
@@ -159,7 +167,7 @@ class Frontier:
         record = unversioned(json.loads(text), known=SCHEMA)
         read: dict[str, Any] = {name: float(record[name]) for name in ("a", "b", "N_scale", "D_scale")}
         read |= {letter: np.array([row[letter] for row in record["optima"]], float) for letter in "CNDL"}
-        read |= {name: record.get(name) for name in ("bias", "loss_law", "level", "points")}  # older files lack some
+        read |= {name: record.get(name) for name in ("bias", "level", "points")}  # older files lack some
         if record.get("intervals"):
             read["intervals"] = {name: (low, high) for name, (low, high) in record["intervals"].items()}
         if points := read["points"]:
@@ -198,10 +206,9 @@ class Resampled:
 
     def loss(self, C: ArrayLike) -> Array:
         """Return the loss at the optima [n, ...] of budgets C [...]; nan of fewer than five optima."""
-        C, one = np.asarray(C, float), (-1, *np.ones(np.ndim(C), int))
         if self.loss_law is None:
-            return np.full((self.a.size, *C.shape), np.nan)
-        return power_floor.value({name: value.reshape(one) for name, value in self.loss_law.items()}, C)
+            return np.full((self.a.size, *np.shape(C)), np.nan)
+        return power_floor.value(self.loss_law, C)
 
     def interval(self, of: "str | Callable[[Resampled], Array]", *, level: float = 0.95) -> tuple[Array, Array]:
         """Return the ends of the percentile interval of a quantity.
@@ -229,17 +236,15 @@ def _sized(moved: Array, left: Array, columns: Array, w: Array, prior: int, rank
     """Moves [n, m] of m values, made as large as the values' own scatter ``left`` [m] around a linear law asks for.
 
     See `Frontier.bootstrap`; ``columns`` [m, p] are the law's, w [m] the weights, rank [n] that of x² in its
-    distribution. Some of the values may have most of the noise: Satterthwaite's degrees of freedom (1946). The spread
-    of the moves is half that between the 16th and the 84th percentile, since their tails are long.
+    distribution. The spread of the moves is half of what lies between their 16th and 84th percentiles, since their
+    tails are long.
     """
     freedom = columns.shape[0] - columns.shape[1]
-    spread = np.sqrt(w) * np.diff(np.quantile(moved, [0.16, 0.84], axis=0), axis=0)[0] / 2
+    spread = np.diff(np.quantile(moved, [0.16, 0.84], axis=0), axis=0)[0] / 2
     if freedom < 1 or not spread.any():  # nothing around the law, or no noise
         return moved
     basis, _ = np.linalg.qr(np.sqrt(w)[:, None] * columns)
-    around = spread[:, None] * (np.eye(w.size) - basis @ basis.T) * spread  # its trace is the scatter to be expected
-    expected = float(np.trace(around))
-    freedom = min(freedom, expected**2 / float((around**2).sum()))
+    expected = float((w * spread**2) @ (1 - (basis**2).sum(axis=1)))  # weighted squares around the law
     scatter = prior + freedom * float(w @ left**2) / expected
     chi2 = 2 * gammaincinv((prior + freedom) / 2, rank)
     return moved * np.sqrt(scatter / chi2)[:, None]
@@ -520,7 +525,7 @@ def _minimum(columns: Mapping[str, Array], rows: Rows, curves: tuple[Curve, Curv
     for curve in curves:
         if trouble := curve.trouble(noise):
             return budget.without(*trouble)
-    (error, bent), (of_tokens, _) = of_N.errors(), of_D.errors()
+    (error, bent), (of_tokens, _) = of_N.errors, of_D.errors
     return replace(
         budget, N_opt=of_N.optimum, D_opt=of_D.optimum, L_opt=of_N.least, N_error=noise * error,
         weight=(error * float(of_N.L.mean())) ** -2,
@@ -615,21 +620,10 @@ def _frontier(
     notes += _miscounted(counting)
     if len(kept) == 2:
         notes.append("two budgets only: the power laws go through both points, whatever their noise")
-    loss_law = _loss_law(C, L)
     return Frontier(
         source=source, a=float(a), b=float(b), N_scale=math.exp(log_N), D_scale=math.exp(log_D), C=C, N=N, D=D, L=L,
-        budgets=tuple(budgets), bias=bias, warnings=tuple(notes), loss_law=loss_law and dict(loss_law.theta),
-        counting=counting,
+        budgets=tuple(budgets), bias=bias, warnings=tuple(notes), counting=counting,
     )  # fmt: skip
-
-
-def _loss_law(C: Array, L: Array) -> Fit | None:
-    """A power law with a floor through the losses of the optima, by least squares; None where they do not tell it."""
-    try:
-        found = fit(power_floor, x=C, L=L, delta=math.inf)
-    except FitError:
-        return None
-    return found if found.status in USABLE else None
 
 
 def _miscounted(counting: Mapping[str, float]) -> list[str]:

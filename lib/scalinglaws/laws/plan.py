@@ -33,7 +33,7 @@ class Allocation:
 
     N: Array  # parameters
     D: Array  # tokens
-    loss: Array  # nan where the source has no loss (approaches 1 and 2)
+    loss: Array  # nan where the source has none (approaches 1 and 2 of fewer than four budgets)
     tokens_per_param: Array
     C: Array  # training FLOPs
     flops: str  # counting rule
@@ -148,8 +148,9 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
         if rule != "6nd":
             raise ValueError(f"flops is {flops!r}; approaches 1 and 2 count as their runs did, so leave it '6nd'")
         N, D = source.optimum(C)
-        unknown = np.full(C.shape, np.nan)
-        return Allocation(N=N, D=D, loss=unknown, tokens_per_param=D / N, C=C, flops=rule, source=source.source)
+        return Allocation(
+            N=N, D=D, loss=source.loss(C), tokens_per_param=D / N, C=C, flops=rule, source=source.source
+        )  # fmt: skip
     label, law, theta = _source(source)
     if rule == "6nd-nonemb":
         N, D, loss = _at_nonemb_budget(source, C)

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 CURVED = 1.0  # standard errors that a curvature must be above zero, where the noise is known
 WELL_CURVED = 2.0  # of a smaller curvature the vertex counts by its error
 NOMINAL = 1e-3  # noise, as a share of the loss, where runs do not tell it: draws then have its shape and not its size
-FARTHEST = 1.5  # half-widths from the middle of the sizes: where the vertex of a resample ends that has none
+FARTHEST = 1.0  # half-widths from the middle: the last size is where the vertex of a resample ends that is beyond
 EPS = 1e-12
 STEPS_FREEDOM = 1  # as how many degrees of freedom the distance between sizes counts, beside the scatter of the best
 
@@ -162,6 +162,7 @@ class Curve:
         bend = 2 * float(self.scaled[-3]) if math.isnan(self.vertex) else self.bend
         return bend / 2 / self.width**2
 
+    @cached_property
     def errors(self) -> tuple[float, float]:
         """Standard errors of the logarithm at the vertex and of `curvature`, to first order, for losses off by 1."""
         powers = np.arange(self.degree, -1, -1)
@@ -187,7 +188,7 @@ class Curve:
             side = "larger" if (self.vertex > 0) == (self.letter == "N") else "smaller"
             why = f"vertex at {self.letter} = {self.optimum:.4g} is beyond the last size; train {side} models"
             return Refusal.EDGE, why
-        error = noise * self.errors()[1]
+        error = noise * self.errors[1]
         if self.curvature < CURVED * error:
             why = f"curvature {self.curvature:.2g} in ln {self.letter} with a standard error of {error:.2g}; "
             return Refusal.FLAT, why + "train sizes farther apart, or more seeds"
