@@ -15,6 +15,7 @@ from scipy import optimize, stats
 from scalinglaws import datasets, published
 from scalinglaws.laws import loss_to_error
 from scalinglaws.laws.fit import fit
+from scalinglaws.laws.frontier import approach2, approach3
 from scalinglaws.published import row
 from scalinglaws.published import value as v
 
@@ -220,6 +221,46 @@ def test_nanochat_dataset_is_the_published_row():
         rows = frame[frame["counting"] == counting].set_index("C")
         for C, name in ((1e18, "1e18"), (2e18, "2e18"), (5e18, "5e18"), (1e19, "1e19")):
             assert rows.loc[C, ["N", "D"]].tolist() == [v(id, f"N_{name}"), v(id, f"D_{name}")]
+
+
+def test_isoflop_datasets_give_the_exponents_that_others_found():
+    """Parabolas in ln N and in ln D, without the points that the collector marks."""
+    frame = mirrored("open-athena-isoflops")
+    assert (len(frame), frame["experiment"].nunique()) == (947, 8)
+    printed = {"comma": ("0.426", "0.552"), "dclm": ("0.432", "0.544"), "nemotron": ("0.444", "0.532")}
+    for name, digits in printed.items():
+        runs = frame[(frame["experiment"] == f"marin_202603__{name}__llama_2") & ~frame["outlier"]]
+        found = approach2(**runs[list("CNDL")])
+        for own, text in zip((found.a, found.b), digits, strict=True):
+            assert own == pytest.approx(float(text), abs=half_digit(text))
+    llama = frame[(frame["experiment"] == "llama_3__raw_loss") & ~frame["outlier"]]
+    assert approach2(**llama[list("CNDL")]).a == pytest.approx(0.5, abs=5e-5)
+
+
+def test_kyo_takanos_dataset_gives_the_exponent_that_was_found_elsewhere():
+    frame = mirrored("kyo-takano")
+    assert len(frame) == 234
+    found = approach3(N=frame["N"], D=frame["D"], L=frame["L"], delta=1e-3).checked()
+    assert found.law.optimum_exponents(found.theta)[0] == pytest.approx(0.49954, abs=5e-6)
+
+
+def test_misfitting_dataset_is_the_finished_runs_of_a_sheet():
+    frame = mirrored("misfitting")
+    assert (len(frame), len(frame[["N", "D"]].drop_duplicates())) == (222, 64)
+    assert (frame["n_params_nonemb"] < frame["N"]).all()
+    per_param_token = frame["C"] / frame["N"] / frame["D"]
+    assert per_param_token.between(3.5, 7).sum() == 221  # of one run the sheet has half of the FLOPs
+    assert frame["L"].between(2.9, 7).all()
+
+
+def test_step_law_has_many_rates_and_batches_at_17_places():
+    frame = mirrored("step-law")
+    assert (len(frame), len(frame[["N", "D"]].drop_duplicates())) == (1911, 17)
+    best = frame.loc[frame.groupby(["N", "D"])["L"].idxmin()]
+    rate = v("B25", "prefactor") * best["N"] ** v("B25", "N_exponent") * best["D"] ** v("B25", "D_exponent")
+    batch = v("B26", "prefactor") * best["D"] ** v("B26", "exponent")  # in tokens
+    assert np.exp(np.log(best["lr"] / rate).abs().median()) < 1.6  # rates are sqrt(2) apart
+    assert np.exp(np.log(best["batch_tokens"] / batch).abs().median()) < 1.6
 
 
 def test_the_mirror_serves_what_it_holds(offline, monkeypatch):

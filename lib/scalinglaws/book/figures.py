@@ -22,7 +22,7 @@ from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.frontier import Budget, Frontier
 from scalinglaws.laws.law import PowerSum
 
-__all__ = ["LABELS", "curves", "plot", "power_law", "residuals", "shades", "ticks", "valleys"]
+__all__ = ["LABELS", "curves", "exponents", "plot", "power_law", "residuals", "shades", "ticks", "valleys"]
 
 MARKS = "osv^PXdp"  # of budgets, in turn
 Places = Sequence[float] | Mapping[float, object]  # of ticks, or their texts by place
@@ -169,6 +169,30 @@ def curves(ax: Axes, table: pd.DataFrame, *, by: str, x: str = "tokens", y: str 
         ax.plot(ordered[x], ordered[y], color=shade, label=f"{value:.3g}" if isinstance(value, float) else f"{value:,}")
     _log_axes(ax, x, y)
     ax.legend(title=LABELS.get(by, by))
+
+
+def exponents(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw the exponent a of several sets of runs with its intervals, and beside it what was published.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        As `gallery.table` returns it: ``set``, ``approach``, ``a``, ``a_low``, ``a_high``, ``published_a``. The sets
+        stand in the order of the table, the first on top.
+    """
+    sets = list(dict.fromkeys(table["set"]))
+    for k, (approach, rows) in enumerate(table.groupby("approach", sort=True)):
+        y = np.array([sets.index(name) for name in rows["set"]]) + 0.3 * k - 0.15
+        off = np.abs(rows[["a_low", "a_high"]].to_numpy().T - rows["a"].to_numpy())
+        look: dict[str, Any] = {"color": f"C{k}", "fmt": "os^"[k % 3], "markersize": 4, "capsize": 2}
+        ax.errorbar(rows["a"], y, xerr=off, label=f"approach {approach}, 95%", **look)
+        label = "published, by the same" if k == 0 else None
+        ax.plot(rows["published_a"], y, "D", color="0.3", fillstyle="none", markersize=6, label=label)
+    ax.axvline(0.5, color="0.6", linewidth=1, zorder=0)
+    ax.set_yticks(range(len(sets)), sets)
+    ax.set(xlabel="exponent a of the best size, N ∝ C^a", ylim=(len(sets) - 0.5, -0.5))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 
 def valleys(

@@ -19,7 +19,7 @@ from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import FitError
 from scalinglaws.laws.frontier import approach2, approach3
 
-__all__ = ["SETS", "SOURCES", "Set", "best_of_each", "laws", "table"]
+__all__ = ["SETS", "SOURCES", "Set", "best_of_each", "exponents", "table"]
 
 RESAMPLES = 399
 LEVEL = 0.95
@@ -73,8 +73,14 @@ SETS = (
 )
 
 
-def laws(runs: Runs, *, isoflop: bool) -> dict[str, Any]:
+def exponents(runs: Runs, *, isoflop: bool) -> dict[str, Any]:
     """Return the exponents of one set of runs by approach, with their intervals, and how C counts.
+
+    >>> N, C = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 9), [1e18, 3e18, 1e19, 3e19]))
+    >>> runs = pd.DataFrame({"N": N, "D": C / 6 / N, "C": C, "L": 1.8 + 480 / N**0.35 + 2100 / (C / 6 / N) ** 0.37})
+    >>> found = exponents(runs, isoflop=True)
+    >>> round(found["3"]["a"], 4), round(found["2"]["a"], 2), found["C/ND"]["median"]
+    (0.5139, 0.49, 6.0)
 
     Parameters
     ----------
@@ -122,7 +128,7 @@ def _by_surface(columns: Mapping[str, Any]) -> dict[str, Any]:
 def _all(*sources: Runs) -> dict[str, Any]:
     """Laws of every set, by its name."""
     given = dict(zip(SOURCES, sources, strict=True))
-    return {each.name: laws(each.chosen(given[each.source]), isoflop=each.isoflop) for each in SETS}
+    return {each.name: exponents(each.chosen(given[each.source]), isoflop=each.isoflop) for each in SETS}
 
 
 def table() -> pd.DataFrame:

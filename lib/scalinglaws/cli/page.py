@@ -17,7 +17,8 @@ from scalinglaws.book import figures
 from scalinglaws.cli.report import LEVEL, Report
 from scalinglaws.counting import tokens_6nd
 from scalinglaws.files import PACKAGE
-from scalinglaws.laws.frontier import Frontier
+from scalinglaws.laws.bootstrap import Bootstrap
+from scalinglaws.laws.frontier import Frontier, Resampled
 
 __all__ = ["html"]
 
@@ -148,7 +149,7 @@ def _optimum_figure(report: Report) -> tuple[str, str, Figure]:
     """Compute-optimal size against compute, with its interval."""
     found: Any = report.found
     figure, ax, reach = _sizes(report)
-    if report.cloud is not None:
+    if isinstance(report.cloud, Bootstrap):
         low, high = report.cloud.interval(lambda theta: found.law.optimum(theta, reach)[0], level=LEVEL)
         ax.fill_between(reach, low, high, color="C1", alpha=0.25, linewidth=0, label=f"{LEVEL:.0%} interval")
     best = found.law.optimum(found.theta, reach)[0]
@@ -165,7 +166,7 @@ def _frontier_figure(report: Report) -> tuple[str, str, Figure]:
     """Optima and the power law through them."""
     found: Any = report.found
     figure, ax, reach = _sizes(report)
-    if report.cloud is not None:
+    if isinstance(report.cloud, Resampled):
         low, high = report.cloud.interval(lambda resampled: resampled.optimum(reach)[0], level=LEVEL)
         ax.fill_between(reach, low, high, color="C1", alpha=0.25, linewidth=0, label=f"{LEVEL:.0%} interval")
     ax.plot(found.C, found.N, "o", color="C1", label="optima")

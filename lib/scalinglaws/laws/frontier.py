@@ -137,7 +137,7 @@ class Frontier:
         for name, (low, high) in (self.intervals or {}).items():
             lines.append(f"  {name:<2} {getattr(self, name):.5g}  {100 * (self.level or 0):g}% {low:.5g} to {high:.5g}")
         if self.counting:
-            lines.append(f"  C/(N D) {self.counting['median']:.5g} (median), drifts as C^{self.counting['drift']:.3f}")
+            lines.append(f"  C/(N D) {self.counting['median']:.5g} (median), drifts as C^{self.counting['drift']:+.3f}")
         for budget in self.budgets:
             found = f"N_opt {budget.N_opt:.5g}  L_opt {budget.L_opt:.5g}"
             if math.isfinite(budget.N_error):
@@ -181,7 +181,8 @@ class Frontier:
 
 def _from_null(budget: dict[str, Any]) -> Budget:
     """A budget from its JSON."""
-    own = {name: math.nan if value is None else value for name, value in budget.items() if name != "status"}
+    own: dict[str, Any] = {name: math.nan if value is None else value for name, value in budget.items()}
+    own.pop("status", None)  # older files have none
     refused, coefficients = budget["refused"], tuple(budget["coefficients"])
     return Budget(**own | {"refused": refused and Refusal(refused), "coefficients": coefficients})
 
@@ -228,8 +229,9 @@ class Resampled:
 
     def attach(self, *, level: float = 0.95) -> Frontier:
         """Return the frontier with intervals of a and b."""
-        ends = {name: tuple(map(float, self.interval(name, level=level))) for name in "ab"}
-        return replace(self.frontier, intervals=ends, level=level)
+        ends = {name: self.interval(name, level=level) for name in "ab"}
+        intervals = {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+        return replace(self.frontier, intervals=intervals, level=level)
 
 
 def _sized(moved: Array, left: Array, columns: Array, w: Array, prior: int, rank: Array) -> Array:
@@ -282,7 +284,9 @@ def approach1(
     Frontier
         With curves, a point for every compute at which three sizes or more can be compared; without, one per budget. A
         point whose best size is the least or the largest at hand is refused: the envelope lies beyond. With curves,
-        sizes of half and of twice the best must be at hand as well.
+        sizes of half and of twice the best must be at hand as well. D_opt is the tokens of the best run. Intervals by
+        `Frontier.bootstrap` take each best size to stand for all up to half way to its neighbors; with curves there are
+        none, since their points are not independent.
 
     Raises
     ------
@@ -316,13 +320,15 @@ def approach2(
     >>> print(found.summary())
     warning: two budgets only: the power laws go through both points, whatever their noise
     approach 2: N = 0.1 C^0.5, D = 1.6667 C^0.5
+      C/(N D) 6 (median), drifts as C^+0.000
       C 1e+18     3 points  N_opt 1e+08  L_opt 3
       C 1e+20     3 points  N_opt 1e+09  L_opt 2.2
 
     Parameters
     ----------
     C, N, L, D, tolerance
-        As for `approach1` without curves.
+        As for `approach1` without curves. D_opt is the vertex of a parabola of its own, in ln D: C / (N D) need not be
+        the same for all sizes, and b is then not 1 - a. `Frontier.counting` has its median and its drift with C.
     degree : int
         2, a parabola, or 4. Where alpha is larger than beta the loss is steeper towards small sizes. A parabola is
         symmetric, so its minimum is then off.
@@ -333,8 +339,10 @@ def approach2(
     Returns
     -------
     Frontier
-        Its ``budgets`` say which are refused: fewer sizes than the polynomial needs, a curve that opens downward, or a
-        minimum at the edge of the sizes or beyond.
+        Its ``budgets`` say which are refused: fewer sizes than the polynomial needs, a curve that opens downward or has
+        no curvature beyond the noise, or a minimum beyond the sizes. Those with two sizes and more on either side of
+        the minimum count alike in the power laws; a minimum between the last two sizes, or of a curve that is hardly
+        one, counts less by its standard error. The noise is what all curves leave over, as a share of the loss.
 
     Raises
     ------
@@ -650,9 +658,10 @@ def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
     )
 
 
-def least_squares_line(x: Array, y: Array, w: ArrayLike = 1.0) -> tuple[Array, Array]:
-    """Return intercept and slope [...] of the least-squares lines through points x [n], y [..., n], weighted by w."""
-    w = np.broadcast_to(w, x.shape) / np.sum(np.broadcast_to(w, x.shape))
+def least_squares_line(x: Array, y: Array, weights: Array | None = None) -> tuple[Array, Array]:
+    """Return intercept and slope [...] of the least-squares lines through points x [n], y [..., n]."""
+    w = np.ones_like(x) if weights is None else weights
+    w = w / w.sum()
     u = x - w @ x
     slope = y @ (w * u) / (w @ u**2)
     return y @ w - slope * (w @ x), slope

@@ -290,7 +290,7 @@ def ladder_exponent(
         below_is_nearer = tokens - readings[above - 1] < readings[above] - tokens
         tokens = readings[above - below_is_nearer]
     loss = chinchilla.value(_surface(source)[1], total, tokens)
-    return least_squares_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1]
+    return float(least_squares_line(np.log(C), np.log(shown[loss.argmin(axis=1)]))[1])
 
 
 def source_of_json(text: str) -> Source:

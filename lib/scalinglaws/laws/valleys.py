@@ -117,12 +117,12 @@ class Curve:
     @cached_property
     def inverse(self) -> Array:
         """Pseudo-inverse [p, n] of the basis: coefficients are its product with the losses."""
-        return np.linalg.pinv(self.basis)
+        return np.asarray(np.linalg.pinv(self.basis), float)
 
     @cached_property
     def scaled(self) -> Array:
         """Coefficients [p] of the polynomial in v."""
-        return np.linalg.lstsq(self.basis, self.L, rcond=None)[0]
+        return np.asarray(np.linalg.lstsq(self.basis, self.L, rcond=None)[0], float)
 
     @cached_property
     def vertex(self) -> float:
