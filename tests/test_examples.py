@@ -33,7 +33,7 @@ STAGES = (
     "units",
     "where",
 )
-INSIDE = {"scalinglaws.lab.locks", "scalinglaws.laws.valleys", "scalinglaws.version"}  # for the library's own use, on no page
+INSIDE = {"scalinglaws.lab.locks", "scalinglaws.laws.valleys", "scalinglaws.version"}  # for the library's own use
 INSIDE |= {f"scalinglaws.tables.{name}" for name in STAGES}
 
 

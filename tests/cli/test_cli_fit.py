@@ -604,12 +604,14 @@ def test_no_tolerance_is_none_at_all():
     assert [len(frontier.budgets) for frontier in found] == [4, 8]
 
 
-def test_plan_follows_optima_without_a_loss(capsys):
-    got = result(capsys, "fit", save(isoflops()), "--approach", "2")
-    Path("fit.json").write_text(json.dumps(got))
-    plan = result(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
-    assert plan["N"] == pytest.approx(float(laws.chinchilla.optimum(TRUTH, 1e20)[0]), rel=0.02)
-    assert plan["loss"] is None
+def test_plan_follows_optima_and_their_loss_where_there_are_enough(capsys):
+    N, D = laws.chinchilla.optimum(TRUTH, 1e20)
+    for budgets in ((1e18, 1e19, 1e20, 1e21), (1e18, 1e19, 1e20)):  # a power law with a floor takes four
+        Path("fit.json").write_text(json.dumps(result(capsys, "fit", save(isoflops(budgets)), "--approach", "2")))
+        plan = result(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
+        assert plan["N"] == pytest.approx(float(N), rel=0.02)
+        loss = pytest.approx(float(laws.chinchilla.value(TRUTH, N, D)), rel=5e-3)
+        assert plan["loss"] == (loss if len(budgets) == 4 else None)
     text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
     assert "C      1e+20 FLOPs, as the runs counted\n" in text
     assert "loss   not known from these optima" in text

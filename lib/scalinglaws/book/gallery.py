@@ -122,7 +122,11 @@ def _by_surface(columns: Mapping[str, Any]) -> dict[str, Any]:
     ends = cloud.interval(lambda theta: np.stack(found.law.optimum_exponents(theta), axis=-1), level=LEVEL)
     a, b = map(float, found.law.optimum_exponents(found.theta))
     intervals = dict(zip("ab", np.transpose(ends).tolist(), strict=True))
-    return {"a": a, "b": b, "intervals": intervals, "status": str(found.status), "theta": dict(found.theta)}
+    test = found.lack_of_fit
+    return {
+        "a": a, "b": b, "intervals": intervals, "status": str(found.status), "theta": dict(found.theta),
+        "lack_of_fit": None if test is None else {"p": test.p, "rms_beyond_noise": test.rms_beyond_noise},
+    }  # fmt: skip
 
 
 def _all(*sources: Runs) -> dict[str, Any]:
@@ -137,9 +141,10 @@ def table() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``set``, ``approach``, ``n_runs``, ``a``, ``a_low``, ``a_high``, ``b``, ``b_low``, ``b_high`` (95%),
-        ``published_a`` (nan where there is none), ``row`` (its published row), ``per_param_token`` and ``drift`` of
-        C/(N D), ``status``.
+        ``set``, ``approach``, ``n_runs``; ``a``, ``a_low``, ``a_high``, ``b``, ``b_low``, ``b_high`` (95%);
+        ``published_a`` (nan where there is none) and its published ``row``; ``per_param_token`` and ``drift`` of
+        C/(N D); of approach 3 the ``status`` of the fit, ``misfit_p``, the probability of residuals that follow the
+        variables so far by chance, and ``rms_beyond_noise`` of ln L.
 
     >>> found = table()
     >>> found.loc[found["set"].str.startswith("Marin") & (found["approach"] == "2"), "a"].round(3).tolist()
@@ -148,19 +153,16 @@ def table() -> pd.DataFrame:
     rows, found = [], derived("gallery", _all, *SOURCES)
     for each in SETS:
         of = found[each.name]
-        for approach in ("2", "3"):
-            if approach not in of:
-                continue
-            own = of[approach]
-            row = {"set": each.name, "approach": approach, "n_runs": of["n_runs"], "status": own.get("status", "ok")}
+        for approach in sorted(of.keys() & {"2", "3"}):
+            own, test = of[approach], of[approach].get("lack_of_fit") or {}
+            row = {"set": each.name, "approach": approach, "n_runs": of["n_runs"]}
             for letter in "ab":
                 low, high = own["intervals"][letter]
                 row |= {letter: own[letter], f"{letter}_low": low, f"{letter}_high": high}
-            rows.append(
-                row
-                | _published(each, approach)
-                | {"per_param_token": of["C/ND"]["median"], "drift": of["C/ND"]["drift"]}
-            )
+            row |= _published(each, approach)
+            row |= {"per_param_token": of["C/ND"]["median"], "drift": of["C/ND"]["drift"]}
+            row |= {"status": own.get("status", "ok"), "misfit_p": test.get("p", np.nan)}
+            rows.append(row | {"rms_beyond_noise": test.get("rms_beyond_noise", np.nan)})
     return pd.DataFrame(rows)
 
 

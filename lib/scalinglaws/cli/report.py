@@ -131,11 +131,7 @@ def counting_of(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[st
     """
     if not {"N", "D", "C"} <= {*columns}:
         return None
-    log_C = np.log(columns["C"])
-    ratio = log_C - np.log(columns["N"] * columns["D"])
-    spread = log_C - log_C.mean()
-    drift = float(spread @ ratio / (spread @ spread)) if np.ptp(log_C) > 0 else 0.0
-    return {"C/ND": {"median": float(np.exp(np.median(ratio))), "drift": drift}}
+    return {"C/ND": per_param_token(columns["C"], columns["N"], columns["D"])}
 
 
 def _refuse_rising(columns: Mapping[str, NDArray[np.float64]], law: str) -> None:
