@@ -250,7 +250,7 @@ def test_misfitting_dataset_is_the_finished_runs_of_a_sheet():
     assert (frame["n_params_nonemb"] < frame["N"]).all()
     per_param_token = frame["C"] / frame["N"] / frame["D"]
     assert per_param_token.between(3.5, 7).sum() == 219  # of three runs the sheet has half of the FLOPs
-    assert frame["L"].between(2.9, 7).all()
+    assert frame["L"].between(2.6, 7).all()
 
 
 def test_step_law_has_many_rates_and_batches_at_17_places():
