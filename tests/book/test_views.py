@@ -24,6 +24,10 @@ TABLE = pd.DataFrame(
         "flops": [1e9] * 12,
     }
 )
+N, D = (axis.ravel() for axis in np.meshgrid([1e4, 3e4, 1e5], [1e6, 1e7, 1e8]))
+SUM = {"E": 1.7, "A": 40.0, "B": 300.0, "alpha": 0.5, "beta": 0.4}
+COUPLED = [SUM | {"k": k} for k in (0.1, 0.5, 1.0, 2.0)]
+GRID = pd.DataFrame({"N": N, "D": D, "L": 1.01 * laws.chinchilla.value(SUM, N, D)})
 CURVES = pd.DataFrame({"hash": ["a"] * 3, "kind": ["train"] * 3, "tokens": [10, 100, 1000], "loss": [4.0, 3.0, 2.6]})
 
 
@@ -39,6 +43,7 @@ def views():
         widgets.Repeats(),
         widgets.Planner(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
+        widgets.Coupled({"made": ("made runs", GRID, {cut: COUPLED for cut in (1, 4, 16)})}),
     ]
 
 
@@ -198,6 +203,23 @@ class TestNumbers:
             U, R = state["U"], state["R_star"]
             assert found["worth"] == pytest.approx(U + U * R * -math.expm1(-(state["epochs"] - 1) / R), rel=1e-12)
 
+    @pytest.mark.parametrize("cut", [1.0, 4.0, 16.0])
+    def test_coupled(self, page, cut):
+        states = [state | {"cut": cut} for state in grid(views()[-1], k=[0.1, 0.12, 1.0, 1.9])]
+        seen = (N * D <= N.max() * D.max() / cut).tolist()
+        for state, found, theta in zip(
+            states, compute(page, "coupled", states), [COUPLED[0], *COUPLED[::2], COUPLED[3]], strict=True
+        ):
+            assert found["law"] == theta, state["k"]  # the fit whose k is nearest
+            _, _, L = np.array(state["data"]["runs"]["made"]["points"]).T
+            error = np.log(L / laws.coupled.value(theta, N, D))
+            assert [len(found["seen"]), len(found["hidden"])] == [sum(seen), 9 - sum(seen)]
+            assert found["fit"] == pytest.approx(np.sqrt(np.mean(error[seen] ** 2)), rel=1e-9)
+            if cut > 1:
+                rest = error[~np.array(seen)]
+                assert found["mean"] == pytest.approx(rest.mean(), rel=1e-9)
+                assert found["rms"] == pytest.approx(np.sqrt(np.mean(rest**2)), rel=1e-9)
+
     def test_replay(self, page):
         view = widgets.Replay(TABLE, CURVES, lambda row: "a")
         found = compute(page, "replay", [view.state | {"share": share} for share in (0.02, 0.1, 0.99, 1.0)])
@@ -228,7 +250,7 @@ class TestPage:
         yield page
         assert not trouble
 
-    @pytest.mark.parametrize("place", range(9), ids=lambda place: views()[place].name)
+    @pytest.mark.parametrize("place", range(10), ids=lambda place: views()[place].name)
     def test_each_control_changes_what_is_said(self, opened, place):
         root, name = opened.locator(".view").nth(place), views()[place].name
         for slider in root.locator("input[type=range]").all():

@@ -21,8 +21,8 @@ from scalinglaws.files import PACKAGE, dumps, plain
 from scalinglaws.laws import plan
 
 __all__ = [
-    "BatchTradeoff", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Valleys", "View",
-    "trainable",
+    "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Valleys",
+    "View", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -236,6 +236,38 @@ class Replay(View):
             ends = {name: row[name] for name in ("tokens", "flops", "loss")}
             found[row["hash"]] = {"label": label(row), "curve": rounded} | ends
         super().__init__(data={"runs": plain(found)}, **({"run": next(iter(found))} | start))
+
+
+class Coupled(View):
+    """Size and data in one bracket, from the larger shortage to the sum of both, over runs and what is held back of them.
+
+    Parameters
+    ----------
+    runs : mapping of (label, points, fits)
+        By a name of yours: a frame with columns N, D and L, one row a cell; and for each cut, 1, 4 and 16, the ``theta``
+        of fits of `laws.coupled` with k pinned, to the rows with at most the largest N D over the cut.
+    """
+
+    name = "coupled"
+    runs, cut, k = _turned("", 16.0, 1.0)
+
+    def __init__(
+        self,
+        runs: Mapping[str, tuple[str, pd.DataFrame, Mapping[int, Sequence[Mapping[str, float]]]]],
+        **start: Any,
+    ):
+        def short(value: float) -> float:
+            return float(f"{value:.6g}")
+
+        data = {
+            name: {
+                "label": label,
+                "points": [[short(value) for value in row] for row in points[["N", "D", "L"]].to_numpy()],
+                "fits": {cut: [{k: short(v) for k, v in theta.items()} for theta in all] for cut, all in fits.items()},
+            }
+            for name, (label, points, fits) in runs.items()
+        }
+        super().__init__(data=plain({"runs": data}), **({"runs": next(iter(data))} | start))
 
 
 class _Trainable(ipywidgets.VBox):
