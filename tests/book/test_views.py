@@ -206,7 +206,8 @@ class TestNumbers:
     @pytest.mark.parametrize("cut", [1.0, 4.0, 16.0])
     def test_coupled(self, page, cut):
         states = [state | {"cut": cut} for state in grid(views()[-1], k=[0.1, 0.12, 1.0, 1.9])]
-        seen = (N * D <= N.max() * D.max() / cut).tolist()
+        compute_of_all = N * D
+        seen = (compute_of_all <= compute_of_all.max() / cut).tolist()
         for state, found, theta in zip(
             states, compute(page, "coupled", states), [COUPLED[0], *COUPLED[::2], COUPLED[3]], strict=True
         ):

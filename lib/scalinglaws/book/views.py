@@ -239,13 +239,13 @@ class Replay(View):
 
 
 class Coupled(View):
-    """Size and data in one bracket, from the larger shortage to the sum of both, over runs and what is held back of them.
+    """Size and data in one bracket, from the larger shortage to the sum, over runs and what is held back of them.
 
     Parameters
     ----------
     runs : mapping of (label, points, fits)
-        By a name of yours: a frame with columns N, D and L, one row a cell; and for each cut, 1, 4 and 16, the ``theta``
-        of fits of `laws.coupled` with k pinned, to the rows with at most the largest N D over the cut.
+        By a name of yours: a frame with columns N, D and L, one row a cell; and for each cut, 1, 4 and 16, the
+        ``theta`` of fits of `laws.coupled` with k pinned, to the rows with at most the largest N D over the cut.
     """
 
     name = "coupled"
