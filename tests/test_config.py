@@ -118,18 +118,23 @@ def test_every_field_changes_the_hash():
     other = {
         "n_layer": 3, "d_model": 64, "n_head": 4, "d_ff": 64, "vocab_size": 256, "seq_len": 32, "position": "learned",
         "tied": True, "parametrization": "standard", "base_d_model": 64, "base_d_head": 8, "init_scale": 0.5,
-        "dropout": 0.1,
+        "dropout": 0.1, "base_n_layer": 2,
         "tokens": 1024, "batch_tokens": 1024, "lr": 2e-2, "optimizer": "sgd", "schedule": "cosine",
         "warmup_tokens": 512, "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99),
         "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov",
         "vocab": "bytes", "unique_tokens": 1000, "fingerprint": "abc",
+        "hidden_lr_ratio": 2.0, "embedding_lr_ratio": 2.0,
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
-    assert set(other) == fields - {"path", "family", "unique_from"}, "a new field belongs in this table"
+    chains = {"chain_symbols": 16, "chain_alpha": 0.1}
+    assert {*other, *chains} == fields - {"path", "family", "unique_from"}, "a new field belongs in this table"
     hashes = {spec(**{name: value}).hash for name, value in other.items()} | {spec().hash}
     hashes |= {spec(corpus="files", path="a.txt").hash, spec(**LSTM).hash}
     hashes |= {spec(unique_tokens=1000, unique_from="everywhere").hash}
-    assert len(hashes) == len(other) + 4
+    hashes |= {
+        spec(**{"corpus": "chains", name: value}).hash for name, value in [*chains.items(), ("corpus", "chains")]
+    }
+    assert len(hashes) == len(other) + 7
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from functools import cache
 from typing import Literal, TypeVar, get_args, get_origin
 
 SCHEMA = 1  # of a config's JSON; raise when what it says changes
-Parametrization = Literal["standard", "mup"]
+Parametrization = Literal["standard", "mup", "completep"]
 Family = Literal["transformer", "lstm"]
 Position = Literal["rope", "learned", "none"]
-Optimizer = Literal["adamw", "sgd"]
+Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["wsd", "cosine", "constant"]
 Origin = Literal["start", "everywhere"]
 
@@ -42,6 +42,7 @@ class ModelConfig:
     tied: bool = False  # one matrix as input embedding and output head
     parametrization: Parametrization = "mup"
     base_d_model: int = 32  # the width at which "mup" and "standard" are the same model
+    base_n_layer: int = 1  # the depth at which "completep" and "mup" are the same model, but for eps
     base_d_head: int | None = None  # the head size at that width; None: as here, heads grow in number, not in size
     init_scale: float = 1.0  # on the initial size of the matrices inside the layers
     dropout: float = 0.0  # on the embedding and on every residual branch, as in GPT-2
@@ -73,17 +74,24 @@ class ModelConfig:
         """Width over base width: the r of muP."""
         return self.d_model / self.base_d_model
 
+    @property
+    def depth_ratio(self) -> float:
+        """Depth over base depth."""
+        return self.n_layer / self.base_n_layer
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where tokens come from; see `corpus.load`."""
 
-    corpus: Literal["pystack", "markov", "files"] = "pystack"
+    corpus: Literal["pystack", "markov", "chains", "files"] = "pystack"
     path: str | None = None  # corpus="files": a file, a folder or a pattern
     vocab: str = "ascii"  # "ascii" (128 symbols), "bytes" (256) or the path of a tokenizer.json
     unique_tokens: int | None = None  # so many training tokens, repeated when a run needs more; None: all
     unique_from: Origin = "start"  # the first ones: few files; "everywhere": sequences drawn from the corpus
     fingerprint: str | None = None  # the corpus that is expected; another one is reported
+    chain_symbols: int = 8  # corpus="chains": states of each window's chain
+    chain_alpha: float = 0.3  # and of the Dirichlet law of its rows
 
     def __post_init__(self):
         _settle(self)
@@ -91,6 +99,14 @@ class DataConfig:
             raise ValueError(f"corpus={self.corpus!r} with path={self.path!r}: give a path with corpus='files' only")
         if self.unique_from != "start" and self.unique_tokens is None:
             raise ValueError(f"unique_from={self.unique_from!r} without unique_tokens: say how many, or leave it out")
+        if self.corpus == "chains" and self.unique_tokens is not None:
+            raise ValueError(
+                f"unique_tokens={self.unique_tokens} with corpus='chains': leave it out, no window is repeated"
+            )
+        if self.corpus != "chains" and (self.chain_symbols, self.chain_alpha) != (8, 0.3):
+            raise ValueError(
+                f"chain_symbols and chain_alpha with corpus={self.corpus!r}: they belong to corpus='chains'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +122,8 @@ class TrainConfig:
     cooldown_frac: float = 0.2  # "wsd": the last part of the run, in which the rate falls linearly
     final_lr_frac: float = 0.0  # rate at the end over peak rate ("wsd", "cosine")
     weight_decay: float = 0.0  # decoupled (AdamW): each step multiplies matrices by 1 - lr * weight_decay
+    hidden_lr_ratio: float = 1.0  # rate of the matrices inside the layers over lr; with "muon" they alone are Muon's
+    embedding_lr_ratio: float = 1.0  # of embedding and positions
     betas: tuple[float, float] = (0.9, 0.95)  # moments of AdamW; SGD uses the first as momentum
     eps: float = 1e-8
     grad_clip: float = 1.0  # largest norm of the gradient; 0 switches clipping off
@@ -154,6 +172,8 @@ class RunSpec:
                 f"batch_tokens={self.train.batch_tokens} is not a whole number of sequences of "
                 f"seq_len={self.model.seq_len}: choose a multiple of {self.model.seq_len}"
             )
+        if self.train.optimizer == "muon" and self.model.family == "lstm":
+            raise ValueError("optimizer='muon' with family='lstm': choose 'adamw' or 'sgd', Muon is for transformers")
 
     @property
     def hash(self) -> str:
@@ -305,11 +325,15 @@ _BELOW_ONE = ("a number from 0 to 1, top excluded", lambda value: 0 <= value < 1
 _BOUNDED = ("a number from 0 to inf, top excluded", lambda value: 0 <= value < math.inf)
 _POSITIVE = ("a finite number above zero", lambda value: 0 < value < math.inf)
 _RANGES = {
-    **dict.fromkeys(("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model"), _ONE_OR_MORE),
-    **dict.fromkeys(("base_d_head", "tokens", "batch_tokens", "eval_tokens", "unique_tokens"), _ONE_OR_MORE),
+    **dict.fromkeys(
+        ("n_layer", "d_model", "n_head", "d_ff", "vocab_size", "seq_len", "base_d_model", "base_n_layer"), _ONE_OR_MORE
+    ),
+    **dict.fromkeys(
+        ("base_d_head", "tokens", "batch_tokens", "eval_tokens", "unique_tokens", "chain_symbols"), _ONE_OR_MORE
+    ),
     "warmup_tokens": ("a whole number, at least 0", lambda value: value >= 0),
     "seed": ("a whole number from 0, below 2**63", lambda value: 0 <= value < 2**63),  # int64 in a run table
-    **dict.fromkeys(("lr", "eps"), _POSITIVE),
+    **dict.fromkeys(("lr", "eps", "hidden_lr_ratio", "embedding_lr_ratio", "chain_alpha"), _POSITIVE),
     **dict.fromkeys(("init_scale", "weight_decay"), _BOUNDED),
     **dict.fromkeys(("dropout", "betas"), _BELOW_ONE),
     **dict.fromkeys(("cooldown_frac", "final_lr_frac"), _SHARE),

@@ -61,3 +61,9 @@ NARROW_HEADS = replace(TEXT, d_head=8)  # half the heads' size: twice as many wi
 # The synthetic source asks only which two tokens came last. Short windows with positions of their own find that in a
 # quarter of a million tokens at every seed; rotary ones find it sometimes (measured: see LOG.md).
 SYNTHETIC = Recipe(data=DataConfig(corpus="markov"), seq_len=16, position="learned", d_head=8)
+
+# A window holds one chain, of which the model has to find the transitions: the longer it is, the more it can know. Two
+# layers of width 32 leave the plateau of one layer within a million tokens at this rate (see LOG.md).
+CHAINS = Recipe(
+    data=DataConfig(corpus="chains"), vocab_size=8, seq_len=128, lr=2.0**-7, batch_tokens=2048, warmup_tokens=20_480
+)

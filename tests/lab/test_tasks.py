@@ -1,5 +1,6 @@
 """Prompts are what they claim to be, and scores are those of models whose answers are known."""
 
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -188,12 +189,13 @@ def play(monkeypatch, prompts: dict[str, tasks.Prompts], vocab_size: int, *, wro
         return 50.0 * torch.nn.functional.one_hot(torch.from_numpy(lines).flatten(), vocab_size)
 
     monkeypatch.setattr(model, "forward", forward)
+    monkeypatch.setattr(tasks, "frequency_losses", lambda *_: torch.zeros(tasks.BANDS))  # of text that is no prompt
 
 
 def test_a_model_that_knows_the_answers_scores_one(either, monkeypatch):
     play(monkeypatch, prompts_of(either), either.vocab_size)
     scores = tasks.score(torch.zeros(1), spec_of(either), either)
-    assert all(value == (0 if key.endswith("loss") else 1) for key, value in scores.items())
+    assert all(value == (0 if "loss" in key else 1) for key, value in scores.items())
 
 
 def test_exact_match_needs_every_token(text, monkeypatch):
@@ -251,6 +253,23 @@ def test_scores_are_those_of_each_row(either):
     assert tasks.score(theta, spec, either)["name_loss"] == pytest.approx(loss.mean().item(), abs=1e-5)
 
 
+def test_bands_of_frequency_hold_a_sixth_each_and_fall_in_frequency(subwords):
+    windows, band = tasks.frequency_bands(tasks._Cached(subwords), 64)
+    shares = np.bincount(band) / len(band)
+    assert shares == pytest.approx(np.full(6, 1 / 6), abs=0.06)  # a symbol is in one band: the commonest has 6%
+    often = np.bincount(subwords.train, minlength=subwords.vocab_size)
+    targets = windows[:, 1:].ravel()
+    of_band = [often[targets[band == k]] for k in range(6)]
+    assert all(rare.max() <= common.min() for common, rare in itertools.pairwise(of_band))
+    spec = spec_of(subwords)
+    theta = filled(spec.model)
+    x, y = torch.from_numpy(windows[:, :-1]), torch.from_numpy(windows[:, 1:])
+    loss = model.loss(theta, x, y, spec.model, model.tables(spec.model)).numpy()
+    expected = [loss[band == k].mean() for k in range(6)]
+    assert tasks.frequency_losses(theta, spec.model, subwords).tolist() == pytest.approx(expected, abs=1e-4)
+    assert np.ptp(expected) > 0.01
+
+
 def test_a_longer_window_gets_the_same_prompts(text):
     short, long = spec_of(text), spec_of(text, 128)
     theta = filled(short.model)
@@ -269,10 +288,11 @@ def test_what_does_not_fit_is_left_out(text, symbols, source):
     assert tasks.score(theta, spec_of(text), few) == {}
 
 
-def test_names_of_scores_are_documented(text, symbols):
-    scores = tasks.score(filled(spec_of(text).model), spec_of(text), text)
-    scores |= tasks.score(filled(spec_of(symbols).model), spec_of(symbols), symbols)
-    assert {re.sub(r"_\d$", "_k", key) for key in scores} == set(tasks.SCORES)
+def test_names_of_scores_are_documented(text, subwords, symbols):
+    scores = {}
+    for each in (text, subwords, symbols, corpora.chains()):
+        scores |= tasks.score(filled(spec_of(each).model), spec_of(each), each)
+    assert {re.sub(r"_\d+$", "_k", key) for key in scores} == set(tasks.SCORES)
     assert all(isinstance(value, float) for value in scores.values())
 
 

@@ -17,7 +17,7 @@ import truths
 from truths import CORPUS, LSTM, MODEL, SPEC, TRAIN, changed, filled, text
 
 from scalinglaws.config import DataConfig, ModelConfig, TrainConfig, to_json
-from scalinglaws.lab import runtime, train
+from scalinglaws.lab import ensemble, runtime, train
 from scalinglaws.lab.corpus import Corpus
 from scalinglaws.lab.runtime import AUTO, CPU, Runtime
 
@@ -107,7 +107,7 @@ EFFECTS = {
     "lr": 5e-3, "optimizer": "sgd", "schedule": "cosine", "warmup_tokens": 0, "cooldown_frac": 0.5,
     "final_lr_frac": 0.3, "weight_decay": 0.0, "betas": (0.8, 0.95), "eps": 1e-3,
     "grad_clip": 0.01, "seed": 4, "eval_tokens": 1024, "unique_tokens": 3000,
-    "unique_from": "everywhere",
+    "unique_from": "everywhere", "hidden_lr_ratio": 2.0, "embedding_lr_ratio": 2.0,
 }  # fmt: skip
 
 
@@ -122,7 +122,19 @@ def test_every_field_has_an_effect(name, reference):
 
 def test_the_table_of_effects_is_complete():
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
-    elsewhere = {"family", "vocab_size", "parametrization", "eval_at", "corpus", "path", "vocab", "fingerprint"}
+    elsewhere = {
+        "base_n_layer",
+        "chain_symbols",
+        "chain_alpha",
+        "family",
+        "vocab_size",
+        "parametrization",
+        "eval_at",
+        "corpus",
+        "path",
+        "vocab",
+        "fingerprint",
+    }
     assert set(EFFECTS) == fields - elsewhere
 
 
@@ -294,6 +306,18 @@ def test_a_short_run_that_explodes_has_diverged(steps):
     assert "a uniform guess has 2.773" in run.message
     assert math.isnan(run.loss)
     assert not run.scores
+
+
+def test_an_over_fitted_run_is_a_result():
+    """Eighty letters learned by heart: sure of itself on new text and wrong, far above a uniform guess."""
+    noise = np.random.default_rng(0).integers(16, size=20_000).astype(np.uint8)
+    by_heart = Corpus(name="noise", vocab_size=16, train=noise, val=noise[10_000:], fingerprint="noise")
+    fields = {"unique_tokens": 81, "tokens": 25_600, "weight_decay": 0.0, "lr": 0.03, "d_model": 64, "n_head": 4}
+    specs = [changed(**fields, seed=seed) for seed in (0, 1)]
+    for run in (train.train(specs[0], by_heart, CPU), *ensemble.train(specs, by_heart, CPU)):
+        assert run.status == "ok"
+        assert run.loss > math.log(16) + 1
+        assert run.train_loss < math.log(16) / 2
 
 
 @pytest.mark.parametrize("fields", [EXPLODING, LOST])

@@ -147,6 +147,8 @@ def claim(
         If the claim is not registered, or lacks the interval that decides it.
     """
     known = entry(id, registry)
+    if known.awaits:
+        raise ValueError(f"claim {id} awaits the runs of {', '.join(known.awaits)}: store them, then write its verdict")
     made = Claim(**{field.name: getattr(known, field.name) for field in fields(known)}, ours=ours, low=low, high=high)
     found = decide(known, ours, low, high, also)
     if found != known.verdict:

@@ -40,7 +40,8 @@ class Entry:
     reproduced: Region = ()
     opposite: Region = ()
     criterion: str
-    verdict: Verdict
+    verdict: Verdict = "undecided"  # what it is while it awaits its runs
+    awaits: tuple[str, ...] = ()
     fmt: str = "{:.3g}"
     own_scope: bool = False
     runs: tuple[str, ...] = ()
@@ -54,6 +55,8 @@ class Entry:
         for name, allowed in (("kind", get_args(Kind)), ("how", get_args(How))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"claim {self.id}: {name} is {getattr(self, name)!r}, use one of {allowed}")
+        if self.awaits and (self.runs or self.verdict != "undecided"):
+            raise ValueError(f"claim {self.id}: it has runs or a verdict, and awaits runs; write `runs` for `awaits`")
         if self.verdict not in VERDICTS[self.kind]:
             raise ValueError(f"claim {self.id}: verdict is {self.verdict!r}, use one of {VERDICTS[self.kind]}")
         for low, high in (*self.reproduced, *self.opposite):

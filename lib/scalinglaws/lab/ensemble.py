@@ -23,8 +23,9 @@ from scalinglaws.lab import model, mup
 from scalinglaws.lab import train as single
 from scalinglaws.lab.corpus import Corpus
 from scalinglaws.lab.grids import vary
+from scalinglaws.lab.optimizers import make_update
 from scalinglaws.lab.runtime import AUTO, Runtime, compile_pays_from, compute_dtype
-from scalinglaws.lab.train import Loop, State
+from scalinglaws.lab.train import Batches, Loop, State
 from scalinglaws.runs import Run
 
 TOGETHER_CPU = 8  # more spill the second-level cache: 32 are a fifth slower than 8 (measured; see LOG.md)
@@ -137,7 +138,8 @@ class Stack:
     def __init__(self, specs: Sequence[RunSpec], corpus: Corpus, runtime: Runtime):
         self.runtime = dataclasses.replace(runtime, together=len(specs)).resolve(specs[0])
         self.loops = [Loop(spec, corpus, self.runtime) for spec in specs]
-        self.text = max((loop.batches for loop in self.loops), key=lambda batches: len(batches.array)).text
+        self.of_text = [loop.batches for loop in self.loops if isinstance(loop.batches, Batches)]
+        self.text = max(self.of_text, key=lambda batches: len(batches.array)).text if self.of_text else None
         self.step = make_step(specs, self.runtime)
 
     def start(self) -> Stacked:
@@ -146,7 +148,10 @@ class Stack:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, each (K, sequences, seq_len): every model has its own order."""
-        starts = np.concatenate([loop.batches.starts(step) for loop in self.loops])
+        if self.text is None:
+            x, y = zip(*(loop.batches[step] for loop in self.loops), strict=True)
+            return torch.stack(x), torch.stack(y)
+        starts = np.concatenate([batches.starts(step) for batches in self.of_text])
         shape = (len(self.loops), -1, self.loops[0].batches.seq_len)
         x, y = single.cut(self.text, starts, shape[-1])
         return x.reshape(shape), y.reshape(shape)
@@ -192,9 +197,11 @@ def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tenso
         return each.sum(), each  # no loss depends on another model's weights, so the sum has every model's gradient
 
     gradient = (torch.func.grad_and_value if runtime.compile else single.plain_gradient)(losses_summed, has_aux=True)
-    update = single.make_update(config, *(_factors(specs, name, runtime.device) for name in ("lr", "decay")))
+    lr_factor, decay, eps = (_factors(specs, name, runtime.device) for name in single.FACTORS)
+    update = make_update(config, lr_factor, decay, eps=eps, model=shape, dtype=dtype)
     if runtime.compile:  # in two parts: the norms of several gradients stop the compiler of torch 2.13
-        gradient, update = single.compiled(gradient), single.compiled(update)
+        gradient = single.compiled(gradient)
+        update = update if config.optimizer == "muon" else single.compiled(update)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
         g, (_, losses) = gradient(theta, x, y)
@@ -206,7 +213,7 @@ def make_step(specs: Sequence[RunSpec], runtime: Runtime) -> Callable[..., Tenso
 
 def _tables(specs: Sequence[RunSpec], device: str, dtype: torch.dtype) -> model.Tables:
     """The tables of K models; scales that differ between models become float32 tensors."""
-    scales = {"attention_scale": mup.attention_scale, "output_scale": mup.output_scale}
+    scales = {name: getattr(mup, name) for name in ("attention_scale", "output_scale", "branch_scale")}
     each = {name: [scale(spec.model) for spec in specs] for name, scale in scales.items()}
     many = {
         name: torch.tensor(values, device=device).view(-1, *(1,) * (4 if "attention" in name else 2))
@@ -239,5 +246,6 @@ def _shape(spec: RunSpec) -> RunSpec:
     if _alone(spec):
         return spec
     model_fields = {"parametrization": "standard", "base_d_model": 32, "base_d_head": None, "init_scale": 1.0}
+    model_fields |= {"base_n_layer": 1, "hidden_lr_ratio": 1.0, "embedding_lr_ratio": 1.0}
     data_fields = {"unique_tokens": None, "unique_from": "start"}
     return vary(spec, lr=1.0, seed=0, weight_decay=0.0, **model_fields, **data_fields)

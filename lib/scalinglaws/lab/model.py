@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor
 
 from scalinglaws.config import ModelConfig
-from scalinglaws.lab.mup import attention_scale, output_scale, rules
+from scalinglaws.lab.mup import attention_scale, branch_scale, output_scale, rules
 
 ROPE_BASE = 10_000  # Su et al. 2021, section 3.3
 
@@ -40,6 +40,7 @@ class Tables:
 
     attention_scale: float | Tensor  # a number, or float32 (K, 1, 1, 1, 1) for models under several width rules
     output_scale: float | Tensor  # a number, or float32 (K, 1, 1)
+    branch_scale: float | Tensor  # the same, of the depth rules
     cos: Tensor  # (T, h/2): rotary angles, Su et al. 2021, section 3.4.2
     sin: Tensor  # (T, h/2)
     mask: Tensor | None  # (T, T): -inf where a position would see the future; None: torch's fused attention masks
@@ -54,7 +55,8 @@ def tables(model: ModelConfig, *, device: torch.device | str = "cpu", dtype: tor
     fused = torch.device(device).type == "cuda" or seq_len > 256
     mask = None if fused else torch.full((seq_len, seq_len), -torch.inf, device=device, dtype=dtype).triu(1)
     cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
-    return Tables(attention_scale=attention_scale(model), output_scale=output_scale(model), cos=cos, sin=sin, mask=mask)
+    scales = {"attention_scale": attention_scale(model), "output_scale": output_scale(model)}
+    return Tables(**scales, branch_scale=branch_scale(model), cos=cos, sin=sin, mask=mask)
 
 
 def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, train: bool = False) -> Tensor:
@@ -70,9 +72,9 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
             x = F.dropout(_lstm(x, w[f"{i}.input"], w[f"{i}.recurrent"], model.seq_len), p, train)
             continue
         a = _attention(_norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
-        x = x + F.dropout(a, p, train)
+        x = x + F.dropout(_of_branch(a, at), p, train)
         u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
-        x = x + F.dropout(u @ w[f"{i}.down"], p, train)
+        x = x + F.dropout(_of_branch(u @ w[f"{i}.down"], at), p, train)
     head = w["embedding"].transpose(-1, -2) if model.tied else w["head"]
     return (at.output_scale * _norm(x)).to(x.dtype) @ head  # K... (B T) V
 
@@ -139,6 +141,11 @@ def _lstm(x: Tensor, to_gates: Tensor, back: Tensor, seq_len: int) -> Tensor:
         h = o.sigmoid() * c.tanh()
         out.append(h)
     return torch.stack(out, dim=-2).flatten(-3, -2)  # K... (B T) d
+
+
+def _of_branch(x: Tensor, at: Tables) -> Tensor:
+    """What a branch adds to the stream."""
+    return x if isinstance(at.branch_scale, float) and at.branch_scale == 1 else (at.branch_scale * x).to(x.dtype)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -69,21 +69,24 @@ class Rule:
     init_std: float
     lr: float  # factor on the learning rate
     decay: float  # factor on the weight decay; 0 for tables, which only a matrix product would shrink
+    eps: float = 1.0  # factor on Adam's eps
 
 
 def rules(model: ModelConfig) -> dict[str, Rule]:
     """Rule of every weight, by name, in the order in which they lie in memory."""
-    d, mup = model.d_model, model.parametrization == "mup"
-    r = model.width_ratio if mup else 1.0
+    d = model.d_model
+    r = 1.0 if model.parametrization == "standard" else model.width_ratio
+    eps = 1 / r if model.parametrization == "completep" else 1.0
 
     def table(entries: int) -> Rule:
         # GPT-2's 0.02 where the table is also the head, or is added to one of positions.
         gpt2 = model.tied or model.position == "learned"
-        return Rule(shape=(entries, d), init_std=0.02 if gpt2 else 1.0, lr=1.0, decay=0.0)
+        return Rule(shape=(entries, d), init_std=0.02 if gpt2 else 1.0, lr=1.0, decay=0.0, eps=eps)
 
     def hidden(fan_in: int, fan_out: int) -> Rule:
         # AdamW shrinks by lr * weight_decay: with lr / r the decay takes r to stay the same at every width.
-        return Rule(shape=(fan_in, fan_out), init_std=model.init_scale * fan_in**-0.5, lr=1 / r, decay=r)
+        std = model.init_scale * fan_in**-0.5
+        return Rule(shape=(fan_in, fan_out), init_std=std, lr=1 / r, decay=r, eps=eps * branch_scale(model))
 
     out = {"embedding": table(model.vocab_size)}
     if model.position == "learned":
@@ -95,16 +98,21 @@ def rules(model: ModelConfig) -> dict[str, Rule]:
         out |= {f"{i}.qkv": hidden(d, 3 * d), f"{i}.out": hidden(d, d)}
         out |= {f"{i}.up": hidden(d, model.d_ff), f"{i}.down": hidden(model.d_ff, d)}
     if not model.tied:
-        out["head"] = Rule(shape=(d, model.vocab_size), init_std=0.0, lr=1.0, decay=1.0)
+        out["head"] = Rule(shape=(d, model.vocab_size), init_std=0.0, lr=1.0, decay=1.0, eps=eps)
     return out
 
 
 def attention_scale(model: ModelConfig) -> float:
     """Factor on the attention logits."""
-    base = model.base_d_head if model.parametrization == "mup" else None
+    base = model.base_d_head if model.parametrization != "standard" else None
     return math.sqrt(base or model.d_head) / model.d_head
 
 
 def output_scale(model: ModelConfig) -> float:
     """Factor on the logits."""
-    return 1 / model.width_ratio if model.parametrization == "mup" else 1.0
+    return 1.0 if model.parametrization == "standard" else 1 / model.width_ratio
+
+
+def branch_scale(model: ModelConfig) -> float:
+    """Factor on what each attention and each feed-forward adds to the stream."""
+    return 1 / model.depth_ratio if model.parametrization == "completep" else 1.0

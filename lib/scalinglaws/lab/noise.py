@@ -163,6 +163,7 @@ def measure(
         if trouble:
             raise ValueError(f"at={tokens}: {trouble}; lower lr or measure earlier")
         parts = two_batches(*np.transpose(squares), small_tokens=small * seq_len, big_tokens=per_step * seq_len)
+        assert isinstance(loop.batches, train.Batches)  # see `_check`
         starts = loop.batches.sequences[rng.integers(loop.batches.n, size=(GROUPS, sequences // GROUPS))] * seq_len
         groups = [_sums(state.theta, *train.cut(loop.batches.text, part, seq_len), spec) for part in starts]
         totals, totals_sq = map(np.array, zip(*groups, strict=True))
@@ -180,6 +181,8 @@ def _check(spec: RunSpec, at: Sequence[int], sequences: int, small: int) -> None
     """Raise ValueError where `measure` cannot do what it is asked."""
     batch_tokens, seq_len = spec.train.batch_tokens, spec.model.seq_len
     per_step = batch_tokens // seq_len
+    if spec.data.corpus == "chains":
+        raise ValueError("corpus='chains': sequences are taken from a text, and this source has none; choose another")
     if sequences < 2 * GROUPS or sequences % GROUPS or sequences % per_step:
         raise ValueError(
             f"sequences={sequences}: give a multiple of {GROUPS} and of the {per_step} in a batch, from {2 * GROUPS} on"

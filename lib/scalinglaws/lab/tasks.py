@@ -10,6 +10,10 @@ Text (any vocabulary; prompts of `WINDOW` tokens, the same ones for every model)
     copy      a line that is repeated at once: its second half, once the first half is given again
     name      an identifier that occurred in the window before, such as a parameter that is now used
 
+Subwords: the loss of tokens by how often they occur in the training text, in six bands of equally many tokens.
+
+The source of chains: how far predictions lie above the best possible ones, which count the transitions of the window.
+
 The synthetic source: the next symbols, against the actual ones and against the best possible predictions, whose
 scores `best_exact` computes.
 """
@@ -27,7 +31,7 @@ from torch import Tensor
 
 from scalinglaws.config import ModelConfig, RunSpec
 from scalinglaws.lab import model as models
-from scalinglaws.lab.corpus import END_OF_FILE, SEPARATOR, Corpus, MarkovSource
+from scalinglaws.lab.corpus import END_OF_FILE, SEPARATOR, ChainSource, Corpus, MarkovSource
 
 WINDOW = 64  # tokens of a text prompt, the answer but for its last token included
 ITEMS = 288  # prompts of a text task, a multiple of three
@@ -36,6 +40,8 @@ LENGTHS = (8, 4, 2, 1)  # tokens of an answer: the most that FEWEST items can ha
 TEXT_TOKENS = 2**21  # of the validation text are searched for prompts
 SYMBOLS = 16  # window of the synthetic source
 SYMBOL_WINDOWS = 2048
+CHAIN_WINDOWS = 512
+BANDS, BAND_TOKENS, SUBWORDS_FROM = 6, 2**15, 257  # bands of frequency, tokens scored, least vocabulary that has them
 CHUNK = 8192  # tokens scored at a time
 
 # Score -> unit or meaning. TASK_exact_k exists for k = 1, 2, 4, 8 up to the length of the task's answers.
@@ -50,6 +56,10 @@ SCORES = {
     "name_loss": "nats per token",
     "name_accuracy": "share of tokens that are the most probable",
     "name_exact_k": "share of items whose first k tokens all are",
+    "frequency_loss_k": "nats per token of the k-th sixth of the tokens, from the most frequent (1) to the rarest (6)",
+    "chains_floor": "nats per symbol: entropy of the best possible predictions",
+    "chains_excess": "nats per symbol above that, computed from these predictions: zero is perfect",
+    "chains_excess_k": "the same of those symbols that have k to 2 k - 1 before them, for k = 1, 2, 4, ...",
     "markov_loss": "nats per symbol, from the second of a window on",
     "markov_excess": "nats per symbol above the true law's entropy, computed from the law: zero is perfect",
     "markov_accuracy": "share of symbols that are the most probable; see best_exact for the best",
@@ -81,8 +91,16 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
         for name, prompts in text_prompts(_Cached(corpus)).items():
             found = _score_text(theta, spec.model, prompts)
             scores |= {f"{name}_{key}": value for key, value in found.items()}
+        if corpus.vocab_size >= SUBWORDS_FROM:
+            each = frequency_losses(theta, spec.model, corpus)
+            scores |= {f"frequency_loss_{k}": value for k, value in enumerate(each.tolist(), 1)}
     elif corpus.name == "markov" and spec.model.seq_len >= SYMBOLS and corpus.entropy == _source().entropy:
         scores = {f"markov_{key}": value for key, value in _score_markov(theta, spec.model, corpus).items()}
+    elif isinstance(corpus.source, ChainSource):
+        floor, excess = chain_excess(theta, spec.model, corpus)
+        scores = {"chains_floor": floor.mean().item(), "chains_excess": excess.mean().item()}
+        for k in 2 ** np.arange(spec.model.seq_len.bit_length()):
+            scores[f"chains_excess_{k}"] = excess[k - 1 : 2 * k - 1].mean().item()
     return scores
 
 
@@ -159,6 +177,33 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
     return {key: value.item() for key, value in scores.items()}
 
 
+@torch.no_grad()
+def frequency_losses(theta: Tensor, model: ModelConfig, corpus: Corpus) -> Tensor:
+    """Mean loss of the tokens of each band of frequency, (BANDS,), in nats per token."""
+    windows, band = frequency_bands(_Cached(corpus), model.seq_len)
+    at, losses = models.tables(model, device=theta.device), []
+    for part in np.array_split(windows, max(1, windows.size // CHUNK)):
+        block = torch.from_numpy(part).to(theta.device)
+        logits = models.forward(theta, block[:, :-1], model, at).float()
+        losses.append(F.cross_entropy(logits, block[:, 1:].flatten(), reduction="none"))
+    of_band = torch.from_numpy(band).to(theta.device)
+    sums = torch.bincount(of_band, torch.cat(losses), minlength=BANDS)
+    return sums / torch.bincount(of_band, minlength=BANDS)
+
+
+def chain_excess(theta: Tensor, model: ModelConfig, corpus: Corpus) -> tuple[Tensor, Tensor]:
+    """Floor at each position of a window and how far a model lies above it, each (seq_len,), in nats, for chains.
+
+    The model's cross-entropy is taken under the best possible prediction, so that the luck of the symbols is out.
+    """
+    windows, law = chain_prompts(_Cached(corpus), model.seq_len)
+    places = np.broadcast_to(np.arange(1, model.seq_len + 1), (len(windows), model.seq_len))
+    log_p = _answers(theta, model, windows, places).log_softmax(-1)  # n T V
+    best = torch.from_numpy(law).to(theta.device)
+    floor = torch.special.entr(best).sum(-1).mean(0)  # T
+    return floor, -(best * log_p[..., : law.shape[-1]]).sum(-1).mean(0) - floor
+
+
 @dataclass(frozen=True)
 class _Cached:
     """A corpus as the key of a cache, equal where name, vocabulary and fingerprint are."""
@@ -184,6 +229,33 @@ def markov_prompts(key: _Cached) -> tuple[np.ndarray, np.ndarray, float]:
     tokens = val[starts[:, None] + np.arange(SYMBOLS + 1)].astype(np.int64)
     law = _source().transition[tokens[:, :-2], tokens[:, 1:-1]]
     return tokens, law.astype(np.float32), float(entr(law).sum(-1).mean())
+
+
+@lru_cache(maxsize=2)
+def frequency_bands(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of the validation text (n, seq_len + 1), int64, and the band (n seq_len,), from 0, of each target.
+
+    Symbols are sorted by how often they occur in the training text and cut where each band has a sixth of the targets.
+    """
+    val, n = key.corpus.val, BAND_TOKENS // seq_len
+    starts = _even((len(val) - 1) // seq_len, n) * seq_len
+    windows = val[starts[:, None] + np.arange(seq_len + 1)].astype(np.int64)
+    targets = windows[:, 1:].ravel()
+    often = np.argsort(-np.bincount(key.corpus.train, minlength=key.corpus.vocab_size), kind="stable")
+    share = np.bincount(targets, minlength=key.corpus.vocab_size)[often] / len(targets)
+    before = share.cumsum() - share / 2  # of a symbol's own tokens half count as before it
+    band = np.empty(len(often), np.int64)
+    band[often] = np.minimum(BANDS * before, BANDS - 1).astype(np.int64)
+    return windows, band[targets]
+
+
+@lru_cache(maxsize=4)
+def chain_prompts(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
+    """Validation windows (n, seq_len + 1), int64, and the best possible predictions (n, seq_len, V), float32."""
+    source = key.corpus.source
+    assert isinstance(source, ChainSource)
+    windows = source.windows(0, CHAIN_WINDOWS, seq_len)
+    return windows.astype(np.int64), source.predictive(windows).astype(np.float32)
 
 
 @lru_cache(maxsize=2)

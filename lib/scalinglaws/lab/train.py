@@ -26,10 +26,14 @@ from scalinglaws.files import atomically, loadz, savez
 from scalinglaws.lab import corpus as corpora
 from scalinglaws.lab import model, tasks
 from scalinglaws.lab.corpus import Corpus
-from scalinglaws.lab.mup import rules
+from scalinglaws.lab.corpus.base import Windows
+from scalinglaws.lab.mup import kind, rules
+from scalinglaws.lab.optimizers import make_update
 from scalinglaws.lab.runtime import AUTO, Runtime, compute_dtype, keep_memory, provenance, ranks
 from scalinglaws.runs import Run
 
+Factor = Literal["lr", "decay", "eps"]
+FACTORS: tuple[Factor, ...] = ("lr", "decay", "eps")
 CHECK_EVERY = 50  # steps between checks of the loss, each of which waits for the device
 EVAL_CHUNK = 8192  # tokens scored at a time
 
@@ -68,13 +72,7 @@ class Batches:
                 f"unique_tokens={unique} but {corpus.name} has {len(corpus.train)} training tokens: ask for fewer"
             )
         self.seq_len, self.seed = spec.model.seq_len, spec.train.seed
-        self.per_step = spec.train.batch_tokens // self.seq_len
-        self.rank, self.ranks = ranks()
-        if self.per_step % self.ranks:
-            raise ValueError(
-                f"batch_tokens={spec.train.batch_tokens} are {self.per_step} sequences, no multiple of {self.ranks} "
-                f"processes: start a number of processes that divides {self.per_step}"
-            )
+        self.per_step, self.rank, self.ranks = _shares(spec)
         self.n = (unique - 1) // self.seq_len
         if self.n < 1:
             mend = "raise unique_tokens or " * bool(spec.data.unique_tokens) + "take a longer text"
@@ -106,6 +104,35 @@ class Batches:
         return cut(self.text, self.starts(step)[self.rank :: self.ranks], self.seq_len)
 
 
+class Drawn:
+    """Training windows that a source draws: those of the seed's own stream, one after the other, none twice."""
+
+    def __init__(self, source: Windows, spec: RunSpec, device: str):
+        self.source, self.seq_len, self.seed, self.device = source, spec.model.seq_len, spec.train.seed, device
+        self.per_step, self.rank, self.ranks = _shares(spec)
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, as of `Batches`."""
+        windows = self.source.windows(step * self.per_step, self.per_step, self.seq_len, seed=self.seed)
+        return _pair(torch.from_numpy(windows[self.rank :: self.ranks].astype(np.int64)).to(self.device))
+
+
+def _shares(spec: RunSpec) -> tuple[int, int, int]:
+    """Sequences of a step, and which of how many shares of them is this process' own."""
+    per_step, (rank, of) = spec.train.batch_tokens // spec.model.seq_len, ranks()
+    if per_step % of:
+        raise ValueError(
+            f"batch_tokens={spec.train.batch_tokens} are {per_step} sequences, no multiple of {of} "
+            f"processes: start a number of processes that divides {per_step}"
+        )
+    return per_step, rank, of
+
+
+def _pair(block: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of sequences (n, seq_len + 1)."""
+    return block[:, :-1], block[:, 1:]
+
+
 def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
     """Inputs and targets (len(starts), seq_len) of the sequences at ``starts``; ``text`` an array or a tensor."""
     index = starts[:, None] + np.arange(seq_len + 1)
@@ -113,7 +140,7 @@ def cut(text, starts: np.ndarray, seq_len: int) -> tuple[Tensor, Tensor]:
         block = text[torch.as_tensor(index, device=text.device)].long()
     else:
         block = torch.from_numpy(text[index].astype(np.int64))
-    return block[:, :-1], block[:, 1:]
+    return _pair(block)
 
 
 @dataclass(kw_only=True)
@@ -139,15 +166,17 @@ def make_step(spec: RunSpec, runtime: Runtime) -> Callable[..., Tensor]:
 
     # torch.func's gradient compiles with the update into one graph; the plain one is faster without compilation.
     gradient = torch.func.grad_and_value(mean_loss) if runtime.compile else plain_gradient(mean_loss)
-    factors = (spread(spec, name).to(runtime.device) for name in ("lr", "decay"))
-    update = make_update(config, *factors)
+    lr, decay, eps = (spread(spec, name).to(runtime.device) for name in FACTORS)
+    update = make_update(config, lr, decay, eps=eps, model=spec.model, dtype=dtype)
+    if runtime.compile and config.optimizer == "muon":  # its matrix products gain nothing, and take minutes to compile
+        gradient = compiled(gradient)
 
     def step(theta, m, v, x, y, lr, correct1, correct2):
         g, loss = average(*gradient(theta, x, y))
         update(theta, m, v, g, clip_factor(g, config), lr, correct1, correct2)
         return loss
 
-    return compiled(step) if runtime.compile else step
+    return compiled(step) if runtime.compile and config.optimizer != "muon" else step
 
 
 def compiled(f: Callable) -> Callable:
@@ -174,39 +203,22 @@ def average(g: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
     return both[:-1], both[-1]
 
 
-def make_update(config: TrainConfig, lr_factor: Tensor, decay: Tensor) -> Callable[..., None]:
-    """The optimizer: changes theta, m and v (K..., P) by the gradient g; ``lr_factor`` and ``decay`` as of `spread`."""
-    beta1, beta2 = config.betas
-    decays = bool(decay.any())
-
-    @torch.no_grad()
-    def update(theta, m, v, g, clip, lr, correct1, correct2):
-        if config.grad_clip:
-            g = g * clip
-        if config.optimizer == "adamw":  # Loshchilov and Hutter 2019
-            m.lerp_(g, 1 - beta1)
-            v.lerp_(g * g, 1 - beta2)
-            change = (m * correct1) / ((v * correct2).sqrt() + config.eps)
-        else:
-            m.mul_(beta1).add_(g)
-            change = m
-        if decays:
-            change = change + decay * theta
-        theta.sub_(lr * lr_factor * change)
-
-    return update
-
-
 def clip_factor(g: Tensor, config: TrainConfig) -> Tensor:
     """Factor (K..., 1), at most 1, that brings gradients (K..., P) down to the norm ``grad_clip``."""
     return (config.grad_clip / (g.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1.0)
 
 
-def spread(spec: RunSpec, name: Literal["lr", "decay"]) -> Tensor:
-    """Factor on the learning rate of each weight, or its weight decay: (P,)."""
-    scale = spec.train.weight_decay if name == "decay" else 1.0
-    each = rules(spec.model).values()
-    return torch.cat([torch.full((math.prod(rule.shape),), scale * getattr(rule, name)) for rule in each])
+def spread(spec: RunSpec, name: Factor) -> Tensor:
+    """Factor on the learning rate of each weight or on Adam's eps, or its weight decay: (P,)."""
+    config, parts = spec.train, []
+    ratios = {"input": config.embedding_lr_ratio, "hidden": config.hidden_lr_ratio, "output": 1.0}
+    for weight, rule in rules(spec.model).items():
+        if config.optimizer == "muon" and kind(weight) == "hidden":
+            # Its change has the same largest singular value at every width, so no width rule is left to apply.
+            rule = dataclasses.replace(rule, lr=1.0, decay=1.0)
+        scale = {"lr": ratios[kind(weight)], "decay": config.weight_decay, "eps": 1.0}[name]
+        parts.append(torch.full((math.prod(rule.shape),), scale * getattr(rule, name)))
+    return torch.cat(parts)
 
 
 def plain_gradient(f: Callable, *, has_aux: bool = False) -> Callable[..., tuple[Tensor, Any]]:
@@ -225,12 +237,15 @@ def plain_gradient(f: Callable, *, has_aux: bool = False) -> Callable[..., tuple
 def evaluate(theta: Tensor, spec: RunSpec, text: np.ndarray) -> Tensor:
     """Loss (sequences, seq_len) in nats of each token of the fixed validation sample, in float32.
 
-    The sample is ``eval_tokens`` long and spread evenly over the validation text.
+    The sample is ``eval_tokens`` long and spread evenly over the validation text; or it is all of a ``text`` of windows
+    (n, seq_len + 1), see `Corpus.validation`.
     """
-    seq_len, starts = spec.model.seq_len, _eval_starts(spec, text)
+    seq_len, is_drawn = spec.model.seq_len, text.ndim == 2
+    starts = np.arange(len(text)) if is_drawn else _eval_starts(spec, text)
     out, at = [], model.tables(spec.model, device=theta.device)
     for part in np.array_split(starts, max(1, len(starts) * seq_len // EVAL_CHUNK)):
-        x, y = (z.to(theta.device) for z in cut(text, part, seq_len))
+        pair = _pair(torch.from_numpy(text[part].astype(np.int64))) if is_drawn else cut(text, part, seq_len)
+        x, y = (z.to(theta.device) for z in pair)
         out.append(model.loss(theta, x, y, spec.model, at).view(x.shape))
     return torch.cat(out)
 
@@ -258,12 +273,15 @@ class Loop:
                 f"vocab_size={spec.model.vocab_size} but {corpus.name} has {corpus.vocab_size} symbols: "
                 f"set vocab_size={corpus.vocab_size}"
             )
-        _eval_starts(spec, corpus.val)  # raises here, before training, where the sample is too large
+        self.val = corpus.validation(spec.model.seq_len, spec.train.eval_tokens)
+        if self.val.ndim == 1:
+            _eval_starts(spec, self.val)  # raises here, before training, where the sample is too large
         self.spec, self.corpus, self.runtime = spec, corpus, runtime.resolve(spec)
         keep_memory()
         if self.runtime.compile and ranks()[1] > 1:
             raise ValueError("compile=True with several processes for one model: leave it out, they train eagerly")
-        self.batches = Batches(corpus, spec, self.runtime.device)
+        device = self.runtime.device
+        self.batches = Drawn(corpus.source, spec, device) if corpus.source else Batches(corpus, spec, device)
         self.step = make_step(spec, self.runtime)
 
     def start(self) -> State:
@@ -308,19 +326,34 @@ class Loop:
         """Validate, once per number of tokens: tokens, loss and its standard error."""
         tokens = state.step * self.spec.train.batch_tokens
         if not state.evals or state.evals[-1][0] != tokens:
-            per_sequence = evaluate(state.theta, self.spec, self.corpus.val).mean(-1)
+            per_sequence = evaluate(state.theta, self.spec, self.val).mean(-1)
             se = per_sequence.std() / math.sqrt(len(per_sequence)) if len(per_sequence) > 1 else per_sequence * math.nan
             state.evals.append((tokens, per_sequence.mean().item(), se.item()))
         return state.evals[-1]
+
+    def lost(self, state: State, loss: float) -> str:
+        """What is wrong with the last weights, whose validation loss is ``loss``, or ''.
+
+        A high loss on new text is a result where the text that was trained on has a low one: it is over-fitted. So the
+        last batch decides, which `diverged` has seen before the last update only.
+        """
+        uniform = math.log(self.spec.model.vocab_size)
+        if loss <= uniform + 1:
+            return ""
+        x, y = self.batches[state.step - 1]
+        with torch.no_grad():
+            at = model.tables(self.spec.model, device=state.theta.device)
+            seen = model.loss(state.theta, x, y, self.spec.model, at).mean().item()
+        if seen <= uniform + 1 and math.isfinite(loss):
+            return ""
+        return f"training loss {seen:.4g}, validation loss {loss:.4g} at the end, a uniform guess has {uniform:.4g}"
 
     def finish(self, state: State, spec: RunSpec, trouble: str) -> Run:
         """The finished run of ``spec`` from its last state."""
         loss, se, scores = math.nan, math.nan, {}
         if not trouble:
             _, loss, se = self.score(state)
-            uniform = math.log(spec.model.vocab_size)
-            if not loss <= uniform + 1:
-                trouble = f"validation loss {loss:.4g} at the end, a uniform guess has {uniform:.4g}"
+            if trouble := self.lost(state, loss):
                 loss = se = math.nan
         if not trouble:
             scores = tasks.score(state.theta, spec, self.corpus)
@@ -365,7 +398,8 @@ def train(
     -------
     Run
         With ``curve``: ``tokens`` and ``train_loss`` (means over up to 256 equal stretches), ``eval_tokens``,
-        ``eval_loss`` and ``eval_se``. A run whose loss explodes comes back with status "diverged".
+        ``eval_loss`` and ``eval_se``. A run whose training loss explodes comes back with status
+        "diverged"; one that is over-fitted, however high its validation loss, is "ok".
 
     Examples
     --------

@@ -9,6 +9,8 @@ pystack
     constraints.txt pin: nothing to download. ``data/pystack.json`` lists what to expect.
 markov
     An order-2 Markov source whose entropy rate is computed exactly.
+chains
+    Windows that each draw a Markov chain of their own; the best prediction is known at every position.
 files
     UTF-8 text of your own.
 """
@@ -17,13 +19,16 @@ import dataclasses
 
 from scalinglaws.config import DataConfig
 from scalinglaws.lab.corpus.base import Corpus, CorpusMismatch, reported
+from scalinglaws.lab.corpus.chains import ChainSource, chains
 from scalinglaws.lab.corpus.codecs import END_OF_FILE, SEPARATOR, Codec
 from scalinglaws.lab.corpus.markov import MARKOV_TOKENS, MarkovSource, markov
 from scalinglaws.lab.corpus.pystack import MANIFEST, inventory, pystack
 from scalinglaws.lab.corpus.text import compressed_nats_per_byte, files, ngram_entropy, train_bpe
 
 __all__ = [
-    "END_OF_FILE", "MANIFEST", "SEPARATOR", "Codec", "Corpus", "CorpusMismatch", "MarkovSource",
+    "END_OF_FILE", "MANIFEST", "SEPARATOR",
+    "ChainSource", "Codec", "Corpus", "CorpusMismatch", "MarkovSource",
+    "chains",
     "compressed_nats_per_byte", "files", "inventory", "load", "markov", "ngram_entropy", "pystack", "train_bpe",
 ]  # fmt: skip
 
@@ -41,9 +46,11 @@ def load(data: DataConfig) -> Corpus:
     ValueError
         When the files or the vocabulary cannot be used, or hold fewer than ``data.unique_tokens`` training tokens.
     """
-    if data.corpus == "markov":
-        if data.vocab != "ascii":
-            raise ValueError(f"vocab={data.vocab!r}: the markov source has its own symbols; leave vocab out")
+    if data.corpus in ("markov", "chains") and data.vocab != "ascii":
+        raise ValueError(f"vocab={data.vocab!r}: the {data.corpus} source has its own symbols; leave vocab out")
+    if data.corpus == "chains":
+        corpus = chains(ChainSource(vocab_size=data.chain_symbols, alpha=data.chain_alpha))
+    elif data.corpus == "markov":
         corpus = markov(n_tokens=max(data.unique_tokens or 0, MARKOV_TOKENS))
     elif data.corpus == "pystack":
         corpus = pystack(data.vocab)

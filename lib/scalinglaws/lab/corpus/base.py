@@ -7,6 +7,7 @@ import tokenize
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,14 @@ CORPUS_FORMAT = "corpus-1"  # raise when a rule that turns text into tokens chan
 
 class CorpusMismatch(UserWarning):
     """The corpus differs from the one that was expected, so losses on it do not compare with stored ones."""
+
+
+class Windows(Protocol):
+    """A source that draws windows in place of a text; see `chains.ChainSource`."""
+
+    def windows(self, first: int, n: int, seq_len: int, *, seed: int | None = None) -> np.ndarray:
+        """Windows of the stream of a training seed, or of validation, (n, seq_len + 1)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,11 +42,16 @@ class Corpus:
     bytes_per_token: float | None = None  # ends of files count as tokens of no bytes; None where tokens are not text
     differences: tuple[str, ...] = ()  # what is not as expected, one line each
     codec: Codec = dataclasses.field(default=Symbols(), repr=False)
+    source: Windows | None = None  # where windows are drawn in place of a text; train and val are empty then
 
     @property
     def matches_manifest(self) -> bool:
         """Whether this is the corpus that stored runs were trained on: compare losses with theirs only then."""
         return not self.differences
+
+    def validation(self, seq_len: int, n_tokens: int) -> np.ndarray:
+        """What a model is validated on: the validation text (m,), or ``n_tokens`` in windows (n, seq_len + 1)."""
+        return self.val if self.source is None else self.source.windows(0, n_tokens // seq_len, seq_len)
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text, shape (n,), of the type of ``train``."""
