@@ -40,7 +40,7 @@ def adamw(g: Tensor, m: Tensor, v: Tensor, betas: tuple[float, float], correctio
     >>> g, m, v = torch.tensor([4.0, -0.1]), torch.zeros(2), torch.zeros(2)
     >>> first = torch.tensor(1 / (1 - 0.9)), torch.tensor(1 / (1 - 0.95))
     >>> adamw(g, m, v, (0.9, 0.95), first, 1e-8)  # the first step knows the sign alone
-    tensor([ 1.0000, -1.0000])
+    tensor([ 1., -1.])
     """
     m.lerp_(g, 1 - betas[0])
     v.lerp_(g * g, 1 - betas[1])
@@ -122,8 +122,8 @@ def orthogonal(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     Examples
     --------
     >>> orthogonal(torch.diag(torch.tensor([3.0, -1.0]))).round(decimals=2)
-    tensor([[ 0.7300,  0.0000],
-            [ 0.0000, -0.7500]])
+    tensor([[ 0.7500,  0.0000],
+            [ 0.0000, -1.1300]])
     """
     a, b, c = QUINTIC
     x = matrix.to(dtype)

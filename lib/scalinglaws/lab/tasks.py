@@ -18,6 +18,7 @@ The synthetic source: the next symbols, against the actual ones and against the 
 scores `best_exact` computes.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -93,7 +94,9 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
             scores |= {f"{name}_{key}": value for key, value in found.items()}
         if corpus.vocab_size >= SUBWORDS_FROM:
             each = frequency_losses(theta, spec.model, corpus)
-            scores |= {f"frequency_loss_{k}": value for k, value in enumerate(each.tolist(), 1)}
+            scores |= {
+                f"frequency_loss_{k}": value for k, value in enumerate(each.tolist(), 1) if not math.isnan(value)
+            }
     elif corpus.name == "markov" and spec.model.seq_len >= SYMBOLS and corpus.entropy == _source().entropy:
         scores = {f"markov_{key}": value for key, value in _score_markov(theta, spec.model, corpus).items()}
     elif isinstance(corpus.source, ChainSource):
@@ -179,7 +182,7 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
 
 @torch.no_grad()
 def frequency_losses(theta: Tensor, model: ModelConfig, corpus: Corpus) -> Tensor:
-    """Mean loss of the tokens of each band of frequency, (BANDS,), in nats per token."""
+    """Mean loss of the tokens of each band of frequency, (BANDS,), in nats per token; nan where a band has none."""
     windows, band = frequency_bands(_Cached(corpus), model.seq_len)
     at, losses = models.tables(model, device=theta.device), []
     for part in np.array_split(windows, max(1, windows.size // CHUNK)):
