@@ -36,6 +36,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "counts of a chain": (f"{LIB}/lab/corpus/chains.py", "+ v * self.alpha)", "+ self.alpha)", "lab/test_chains.py::test_the_predictive_is_the_ratio_of_what_the_windows_have"),
     "a chain for every window": (f"{LIB}/lab/corpus/chains.py", "size=(_BLOCK, v)).cumsum", "size=(1, v)).repeat(_BLOCK, 0).cumsum", "lab/test_chains.py::test_windows_are_as_frequent_as_they_should_be"),
     "over-fitted": (f"{LIB}/lab/train.py", "if seen <= uniform + 1 and", "if loss <= uniform + 1 and", "lab/test_train.py::test_an_over_fitted_run_is_a_result"),
+    "depth on the branches": (f"{LIB}/lab/mup.py", "return 1 / model.depth_ratio if", "return model.depth_ratio**-0.5 if", "lab/test_truth.py::test_twenty_steps_are_those_of_torch"),
     "tables do not decay": (f"{LIB}/lab/mup.py", "lr=1.0, decay=0.0, eps=eps)", "lr=1.0, decay=1.0, eps=eps)", "lab/test_truth.py::test_twenty_steps_are_those_of_torch[adamw]"),
     "initial size": (f"{LIB}/lab/mup.py", "init_scale * fan_in**-0.5", "init_scale * fan_out**-0.5", "lab/test_truth.py::test_weights_begin_with_the_variance_of_their_inputs"),
     "error over sequences": (f"{LIB}/lab/train.py", "self.val).mean(-1)", "self.val).flatten()", "lab/test_truth.py::test_the_standard_error_of_a_validation_loss_is_the_scatter_of_losses"),

@@ -154,6 +154,7 @@ def test_it_is_scored_against_the_floor(run):
     bands = {k: blank[f"chains_excess_{k}"] for k in (1, 2, 4, 8, 16, 32, 64)}
     assert sum(k * excess for k, excess in bands.items()) == pytest.approx(127 * blank["chains_excess"], rel=0.01)
     assert list(bands.values()) == sorted(bands.values())
+    assert len(bands) == sum(key.startswith("chains_excess_") for key in blank)
     assert blank["chains_floor"] == pytest.approx(SOURCE_FLOOR, abs=0.02)
     assert run.loss == pytest.approx(run.scores["chains_floor"] + run.scores["chains_excess"], abs=0.05)
     assert 0 < run.scores["chains_excess"] < blank["chains_excess"]

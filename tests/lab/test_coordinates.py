@@ -13,20 +13,32 @@ from scalinglaws.lab.corpus import Corpus, MarkovSource
 WIDTHS = (32, 64, 128, 256)
 
 
+ZIPF = changed(lr=1e-2, batch_tokens=256, tokens=25_600, d_ff=128, vocab_size=128)
+
+
 @pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    """On symbols by Zipf's law. On equally frequent ones first logits had a slope of -0.2, muP's too: measured."""
-    source = MarkovSource()
-    symbols = source.sample(2**14, seed=0)
-    corpus = Corpus(name="markov", vocab_size=128, train=symbols, val=symbols, fingerprint="markov")
-    spec = changed(lr=1e-2, batch_tokens=256, tokens=25_600, d_ff=128, vocab_size=128)
-    return coordinates.coordinate_check(spec, WIDTHS, steps=4, seeds=(0, 1, 2), corpus=corpus)
+def zipf() -> Corpus:
+    """Symbols by Zipf's law. On equally frequent ones first logits had a slope of -0.2, muP's too: measured."""
+    symbols = MarkovSource().sample(2**14, seed=0)
+    return Corpus(name="markov", vocab_size=128, train=symbols, val=symbols, fingerprint="markov")
+
+
+@pytest.fixture(scope="module")
+def table(zipf) -> pd.DataFrame:
+    return coordinates.coordinate_check(ZIPF, WIDTHS, steps=4, seeds=(0, 1, 2), corpus=zipf)
+
+
+@pytest.fixture(scope="module")
+def deep(zipf) -> pd.DataFrame:
+    return coordinates.depth_check(ZIPF, (2, 4, 8), steps=3, seeds=(0, 1), corpus=zipf)
 
 
 @pytest.mark.parametrize("position", ["rope", "learned"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_activations_are_those_of_the_model(position, tied):
-    config = replace(SPEC.model, n_layer=2, d_model=64, n_head=4, position=position, tied=tied)
+@pytest.mark.parametrize("parametrization", ["mup", "completep"])
+def test_activations_are_those_of_the_model(position, tied, parametrization):
+    fields = {"position": position, "tied": tied, "parametrization": parametrization}
+    config = replace(SPEC.model, n_layer=2, d_model=64, n_head=4, **fields)
     theta, tokens = filled(config), some_tokens(config)
     found = coordinates.activations(theta, tokens, config)
     assert torch.equal(found["logits"], model.forward(theta, tokens, config, model.tables(config)))
@@ -62,6 +74,24 @@ def test_standard_does_not(table):
     assert slopes["0.down"].max() > 0.3
     assert abs(slopes["0.down"][0]) < 0.1  # nothing is wrong before the first step
     assert slopes["embedding"].abs().max() < 0.1  # a vector-like weight, right in both
+
+
+def test_depth_rules_keep_the_stream_in_size(deep):
+    """Measured: -0.1 at first, since branches of random sign cancel, 0.0 after three steps; without, 0.5 and 0.9."""
+    slopes = coordinates.slopes(deep).set_index(["parametrization", "activation", "step"])["slope"].sort_index()
+    assert slopes["completep", "stream"].abs().max() < 0.2
+    assert slopes["completep", "stream"][3] == pytest.approx(0, abs=0.1)
+    assert slopes["completep", "logits"].abs().max() < 0.1
+    assert slopes["mup", "stream"][0] == pytest.approx(0.5, abs=0.1)  # a sum of independent branches
+    assert slopes["mup", "stream"][3] > 0.7  # of branches that an update moves together
+    assert slopes["completep", "last.down"][0] == pytest.approx(-1, abs=0.1)
+
+
+def test_the_table_of_depths_is_whole(deep):
+    assert len(deep) == 2 * 3 * 2 * 4 * 6  # parametrizations, depths, seeds, steps, activations
+    assert deep["activation"].unique().tolist() == [
+        "embedding", "last.attention", "last.up", "last.down", "stream", "logits",
+    ]  # fmt: skip
 
 
 def test_slopes_are_those_of_power_laws():

@@ -39,6 +39,16 @@ def test_a_mixed_stack_equals_run_by_run():
         assert run.provenance["runtime"].endswith("8 together")
 
 
+def test_depths_and_rates_apart_stack_too():
+    fields = [{"parametrization": "completep"}, {"parametrization": "completep", "base_n_layer": 4}, {"eps": 1e-8}]
+    fields += [{"hidden_lr_ratio": 0.5}, {"embedding_lr_ratio": 3.0}]
+    specs = [changed(n_layer=2, **each) for each in fields]
+    assert ensemble.groups(specs) == [specs]
+    alone = [train.train(spec, CORPUS, CPU).loss for spec in specs]
+    assert [run.loss for run in ensemble.train(specs, CORPUS, CPU)] == pytest.approx(alone, abs=1e-4)
+    assert len({*alone}) == len(alone)
+
+
 def test_width_rules_act_in_full_precision():
     config = replace(CPU, precision="bf16")
     wide = {"d_model": 48, "n_head": 3, "d_ff": 96}

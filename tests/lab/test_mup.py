@@ -51,6 +51,30 @@ def test_an_untied_head_starts_at_zero_and_a_tied_one_does_not_exist():
     assert "head" not in mup.rules(replace(BASE, tied=True))
 
 
+# ---- Depth ----
+
+
+def test_depth_rules_are_those_of_the_table():
+    """Dey et al. 2025, table 1, alpha = 1: three layers where the base has two, r = 4."""
+    deep = replace(WIDE, n_layer=3, base_n_layer=2, parametrization="completep")
+    assert mup.branch_scale(deep) == 2 / 3
+    assert mup.branch_scale(replace(deep, parametrization="mup")) == 1
+    assert (mup.attention_scale(deep), mup.output_scale(deep)) == (mup.attention_scale(WIDE), 1 / 4)
+    shallow = mup.rules(WIDE)
+    for name, rule in mup.rules(deep).items():
+        like = shallow[name.replace("1.", "0.").replace("2.", "0.")]
+        eps = 1 / 4 if mup.kind(name) != "hidden" else pytest.approx(1 / 4 * 2 / 3)
+        assert (rule.shape, rule.init_std, rule.lr, rule.decay) == (like.shape, like.init_std, like.lr, like.decay)
+        assert rule.eps == eps
+        assert like.eps == 1
+
+
+def test_depth_rules_say_nothing_at_the_base():
+    base = replace(BASE, n_layer=2, base_n_layer=2)
+    assert mup.rules(replace(base, parametrization="completep")) == mup.rules(base)
+    assert mup.branch_scale(replace(base, parametrization="completep")) == 1
+
+
 # ---- The ways to write the rules ----
 
 MUP_FORMS = ("lecture", "table 3", "table 8")

@@ -139,10 +139,11 @@ def test_the_table_of_effects_is_complete():
 
 
 def test_parametrization_acts_away_from_the_base_width():
-    losses = {
-        p: train.train(changed(d_model=64, n_head=4, parametrization=p), CORPUS).loss for p in ("mup", "standard")
-    }
-    assert losses["mup"] != losses["standard"]
+    wide = {"d_model": 64, "n_head": 4, "n_layer": 2}
+    every = [{"parametrization": p} for p in ("mup", "standard", "completep")]
+    every.append({"parametrization": "completep", "base_n_layer": 4})
+    losses = [train.train(changed(**wide, **fields), CORPUS).loss for fields in every]
+    assert len({*losses}) == len(losses)
 
 
 def test_an_lstm_learns_the_same_text_by_the_same_trainer(reference):

@@ -26,7 +26,12 @@ STANDARD = {"parametrization": "standard"}
 
 def ratio(config: ModelConfig) -> float:
     """r of Yang et al. 2022, table 8: how much wider than the base."""
-    return config.d_model / config.base_d_model if config.parametrization == "mup" else 1.0
+    return 1.0 if config.parametrization == "standard" else config.d_model / config.base_d_model
+
+
+def depth(config: ModelConfig) -> float:
+    """m_L of Dey et al. 2025, table 1: how much deeper than the base; what a branch adds is divided by it."""
+    return config.n_layer / config.base_n_layer if config.parametrization == "completep" else 1.0
 
 
 def rotated(x: Tensor) -> Tensor:
@@ -44,7 +49,7 @@ def rotated(x: Tensor) -> Tensor:
 def logits_of(w: dict[str, Tensor], tokens: Tensor, config: ModelConfig) -> Tensor:
     """Logits (B, T, V) by torch's layers."""
     d, h, r = config.d_model, config.d_model // config.n_head, ratio(config)
-    base_h = config.base_d_head if config.parametrization == "mup" and config.base_d_head else h
+    base_h = config.base_d_head if config.parametrization != "standard" and config.base_d_head else h
     norm = lambda x: F.rms_norm(x, (d,), eps=1e-6)  # noqa: E731
     heads = lambda x: x.unflatten(-1, (config.n_head, h)).transpose(1, 2)  # noqa: E731
     x = F.embedding(tokens, w["embedding"])
@@ -55,8 +60,8 @@ def logits_of(w: dict[str, Tensor], tokens: Tensor, config: ModelConfig) -> Tens
         if config.position == "rope":
             q, k = rotated(q), rotated(k)
         a = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=math.sqrt(base_h) / h)
-        x = x + F.linear(a.transpose(1, 2).flatten(2), w[f"{i}.out"].T)
-        x = x + F.linear(F.relu(F.linear(norm(x), w[f"{i}.up"].T)) ** 2, w[f"{i}.down"].T)
+        x = x + F.linear(a.transpose(1, 2).flatten(2), w[f"{i}.out"].T) / depth(config)
+        x = x + F.linear(F.relu(F.linear(norm(x), w[f"{i}.up"].T)) ** 2, w[f"{i}.down"].T) / depth(config)
     return F.linear(norm(x), w["embedding"] if config.tied else w["head"].T) / r
 
 
@@ -94,6 +99,9 @@ class Reference:
         self.factor = {n: 1 if n in ("embedding", "position", "head") else 1 / r for n in self.w}
         decay = {n: 0 if n in ("embedding", "position") else 1 / self.factor[n] for n in self.w}
         self.optimizer = torchs(config, [(w, config.weight_decay * decay[n]) for n, w in self.w.items()])
+        if spec.model.parametrization == "completep":  # eps m_N^-1, in the layers m_N^-1 m_L^-1
+            for group, name in zip(self.optimizer.param_groups, self.w, strict=True):
+                group["eps"] /= r * (1 if name in ("embedding", "position", "head") else depth(spec.model))
         self.norms = []
 
     @property
@@ -119,6 +127,13 @@ RATES = {
 SHORT = {"tokens": 2560, "warmup_tokens": 512, "eval_tokens": 256}
 RUNS = {
     "adamw": {"eps": 1e-4, "betas": (0.8, 0.97), "weight_decay": 0.3, "grad_clip": 0.7, "cooldown_frac": 0.2},
+    "depth rules": {
+        "eps": 1e-3,
+        "grad_clip": 0.7,
+        "parametrization": "completep",
+        "weight_decay": 0.3,
+        "schedule": "constant",
+    },
     "adamw, cosine": {"eps": 1e-4, "schedule": "cosine", **STANDARD, "position": "learned"},
     "sgd": {"optimizer": "sgd", "lr": 0.3, "betas": (0.7, 0.9), "schedule": "constant", "grad_clip": 0.9, **STANDARD},
     "sgd, no clipping": {"optimizer": "sgd", "lr": 0.02, "grad_clip": 0.0, "cooldown_frac": 0.2, **STANDARD},

@@ -1,4 +1,4 @@
-"""Coordinate check: the sizes of activations at several widths in the first steps of training.
+"""Coordinate check: the sizes of activations at several widths, or depths, in the first steps of training.
 
 Under muP they do not depend on the width; under the standard parametrization what an update changes grows with it
 (Yang et al. 2022, section F, and the README of their package). A few steps of a few widths show it, so this is a cheap
@@ -48,10 +48,11 @@ def activations(theta: Tensor, tokens: Tensor, model: ModelConfig) -> dict[str, 
         x = x + w["position"].repeat(len(tokens), 1)
     found = {"embedding": x}
     for i in range(model.n_layer):
-        found[f"{i}.attention"] = a = models._attention(models._norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
+        a = models._attention(models._norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
+        found[f"{i}.attention"] = a = models._of_branch(a, at)
         x = x + a
         found[f"{i}.up"] = u = models._norm(x) @ w[f"{i}.up"]
-        found[f"{i}.down"] = b = F.relu(u).square() @ w[f"{i}.down"]
+        found[f"{i}.down"] = b = models._of_branch(F.relu(u).square() @ w[f"{i}.down"], at)
         x = x + b
     head = w["embedding"].T if model.tied else w["head"]
     return found | {"stream": x, "logits": (at.output_scale * models._norm(x)) @ head}
@@ -77,35 +78,90 @@ def coordinate_check(
         ``parametrization``, ``d_model``, ``seed``, ``step`` (updates made so far), ``activation`` (see `activations`)
         and ``size``: its mean absolute value over the first batch.
     """
+    _refuse_lstm(spec)
+    wide = [
+        (
+            {"parametrization": parametrization, "d_model": d_model, "seed": seed},
+            at_width(spec, d_model, parametrization),
+        )
+        for parametrization, d_model, seed in itertools.product(parametrizations, widths, seeds)
+    ]
+    return pd.DataFrame(_sizes(wide, steps, corpus))
+
+
+def depth_check(
+    spec: RunSpec,
+    depths: Sequence[int],
+    *,
+    steps: int = 5,
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    parametrizations: Sequence[Parametrization] = ("mup", "completep"),
+    corpus: Corpus | None = None,
+) -> pd.DataFrame:
+    """The same over numbers of layers, with and without depth rules (Dey et al. 2025, figure 7).
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `coordinate_check`, with ``n_layer`` in place of ``d_model``; of the layers the last one's activations
+        alone, under ``last.attention``, ``last.up`` and ``last.down``.
+
+    Examples
+    --------
+    >>> from scalinglaws.recipe import TEXT
+    >>> ids = np.arange(20_000, dtype=np.uint8) % 128
+    >>> counting = Corpus(name="counting", vocab_size=128, train=ids, val=ids, fingerprint="none")
+    >>> spec = vary(TEXT.spec(16, 10_240), eval_tokens=1024)
+    >>> table = depth_check(spec, (1, 2), steps=1, seeds=(0,), corpus=counting)
+    >>> table["activation"].unique().tolist()
+    ['embedding', 'last.attention', 'last.up', 'last.down', 'stream', 'logits']
+    """
+    _refuse_lstm(spec)
+    deep = [
+        ({"seed": seed} | fields, vary(spec, **fields))
+        for parametrization, n_layer, seed in itertools.product(parametrizations, depths, seeds)
+        for fields in [{"parametrization": parametrization, "n_layer": n_layer}]
+    ]
+    table = pd.DataFrame(_sizes(deep, steps, corpus))
+    layer, what = table["activation"].str.extract(r"^(?:(\d+)\.)?(.*)$").T.to_numpy()
+    is_last = layer.astype(float) == table["n_layer"] - 1
+    table["activation"] = np.where(is_last, "last." + what, table["activation"])
+    return table[is_last | pd.isna(layer)].reset_index(drop=True)
+
+
+def _refuse_lstm(spec: RunSpec) -> None:
+    """Raise for a family of models without rules."""
     if spec.model.family != "transformer":
         raise ValueError(f"family={spec.model.family!r}: width rules are claimed for family='transformer' only")
-    corpus = corpora.load(spec.data) if corpus is None else corpus
-    first = vary(
-        spec, tokens=steps * spec.train.batch_tokens, schedule="constant", warmup_tokens=0, grad_clip=0.0, eval_at=()
-    )
+
+
+def _sizes(specs: Sequence[tuple[dict, RunSpec]], steps: int, corpus: Corpus | None) -> list[dict]:
+    """Rows of a check: the labels of each spec, step, activation and size."""
     rows = []
-    for parametrization, d_model, seed in itertools.product(parametrizations, widths, seeds):
-        wide = vary(at_width(first, d_model, parametrization), seed=seed)
-        loop = train.Loop(wide, corpus, CPU)
+    for labels, spec in specs:
+        corpus = corpora.load(spec.data) if corpus is None else corpus
+        plain = {"schedule": "constant", "warmup_tokens": 0, "grad_clip": 0.0, "eval_at": ()}
+        run = vary(spec, tokens=steps * spec.train.batch_tokens, seed=labels["seed"], **plain)
+        loop = train.Loop(run, corpus, CPU)
         state, (x, _) = loop.start(), loop.batches[0]
         for step in range(steps + 1):
-            loop.run(state, step, wide.train)
-            at = {"parametrization": parametrization, "d_model": d_model, "seed": seed, "step": step}
-            for name, a in activations(state.theta, x, wide.model).items():
-                rows.append(at | {"activation": name, "size": a.abs().mean().item()})
-    return pd.DataFrame(rows)
+            loop.run(state, step, run.train)
+            for name, a in activations(state.theta, x, run.model).items():
+                rows.append(labels | {"step": step, "activation": name, "size": a.abs().mean().item()})
+    return rows
 
 
 def slopes(table: pd.DataFrame) -> pd.DataFrame:
-    """Slope of log size over log width for each parametrization, step and activation; sizes are averaged over seeds.
+    """Slope of log size over log width or depth for each parametrization, step and activation, averaged over seeds.
 
-    Under muP each is near zero. An activation that starts at zero, such as the logits of a head of zeros, has none yet.
+    ``table`` is one of `coordinate_check` or `depth_check`. Under rules that hold, each slope is near zero. An
+    activation that starts at zero, such as the logits of a head of zeros, has none yet.
     """
-    keys = ["parametrization", "step", "activation"]
-    mean = table.groupby([*keys, "d_model"], sort=False)["size"].mean().reset_index()
+    keys, over = ["parametrization", "step", "activation"], "n_layer" if "n_layer" in table else "d_model"
+    mean = table.groupby([*keys, over], sort=False)["size"].mean().reset_index()
     mean = mean[mean["size"] > 0]
     rows = [
-        dict(zip(keys, key, strict=True)) | {"slope": np.polyfit(np.log(g["d_model"]), np.log(g["size"]), 1)[0]}
+        dict(zip(keys, key, strict=True)) | {"slope": np.polyfit(np.log(g[over]), np.log(g["size"]), 1)[0]}
         for key, g in mean.groupby(keys, sort=False)
     ]
     return pd.DataFrame(rows, columns=[*keys, "slope"])

@@ -1,17 +1,20 @@
-"""Width rules: how initial size, learning rate and multipliers of each weight follow from the width.
+"""Width and depth rules: how initial size, learning rate and multipliers of each weight follow from the shape.
 
-`rules` holds both parametrizations, for the model and for the optimizer.
+`rules` holds the three parametrizations, for the model and for the optimizer.
 
-    r = d_model / base_d_model   standard                  muP (Adam)
-    embeddings, positions        std 1 (tied: 0.02), lr 1  the same
-    hidden matrices              std 1/sqrt(fan_in), lr 1  std 1/sqrt(fan_in), lr 1/r
-    head                         std 0, lr 1               std 0, lr 1, output x 1/r
-    attention logits             x 1/sqrt(d_head)          x sqrt(base_d_head)/d_head
+    r = d_model / base_d_model   standard                  muP (Adam)                   CompleteP (Adam)
+    l = n_layer / base_n_layer
+    embeddings, positions        std 1 (tied: 0.02), lr 1  the same                     the same
+    hidden matrices              std 1/sqrt(fan_in), lr 1  std 1/sqrt(fan_in), lr 1/r   as muP
+    head                         std 0, lr 1               std 0, lr 1, output x 1/r    as muP
+    attention logits             x 1/sqrt(d_head)          x sqrt(base_d_head)/d_head   as muP
+    what a branch adds           x 1                       x 1                          x 1/l
+    Adam's eps                   x 1                       x 1                          x 1/r; hidden matrices 1/(r l)
 
 The muP column is Tensor Programs V (Yang et al. 2022), table 8. The variance 1/fan_in is the lecture's sigma/r: it
-falls as 1/r when the width grows. As the head starts at zero, the two columns are the same model at r = 1. The column
-is for Adam; SGD would need other rules, which are not here. `FORMS` has the forms in which the lecture and the paper
-write these rules.
+falls as 1/r when the width grows. As the head starts at zero, the two columns are the same model at r = 1. The columns
+are for Adam; SGD would need other rules, which are not here. `FORMS` has the forms in which the lecture and the paper
+write these rules. The last column is Dey et al. 2025, table 1, with alpha = 1: there the depth changes no rate.
 """
 
 import math

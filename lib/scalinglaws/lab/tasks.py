@@ -102,7 +102,7 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
     elif isinstance(corpus.source, ChainSource):
         floor, excess = chain_excess(theta, spec.model, corpus)
         scores = {"chains_floor": floor.mean().item(), "chains_excess": excess.mean().item()}
-        for k in 2 ** np.arange(spec.model.seq_len.bit_length()):
+        for k in 2 ** np.arange((spec.model.seq_len + 1).bit_length() - 1):
             scores[f"chains_excess_{k}"] = excess[k - 1 : 2 * k - 1].mean().item()
     return scores
 
