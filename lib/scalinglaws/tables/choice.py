@@ -139,7 +139,8 @@ def _found(sheet: Sheet, letter: str, needs: set[str]) -> Choice | None:
     ]
     if letter == "S" and not found:
         found = [(columns.Meaning(letter="S", rank=(0,)), name) for name in columns.roles(sheet.header, "steps")]
-    found = [(known, name) for known, name in found if sheet.header.count(name) > 1 or _has_numbers(sheet, name)]
+    filled = [(known, name) for known, name in found if sheet.header.count(name) > 1 or _has_numbers(sheet, name)]
+    found = filled or [(known, name) for known, name in found[:1] if any(sheet.text(name))]  # words, named further on
     if not found:
         return None
     for _, name in found:

@@ -68,16 +68,16 @@ _ROLES: dict[str, set[str]] = {  # by the joined words of a name
     "seed": words("""
         seed seeds randomseed rng rngseed replicate replica rep repeat modelseed dataseed initseed trainseed
 """),
-    "recipe": words("""
-        lr learningrate peaklr maxlr baselr lrmax lrpeak eta bs bsz batch batchsize globalbatchsize trainbatchsize
-        batchtokens tokensperbatch gbs wd weightdecay optimizer optim opt optimizername warmup warmupsteps
-        warmuptokens warmupratio schedule lrschedule scheduler lrscheduler momentum beta1 beta2 betas dropout
-        gradclip clip initscale initstd minlr finallr lrmin lrdecay decay eps epsilon adambeta1 adambeta2
-        peaklearningrate maxlearningrate logtwolr log2lr loglr cooldown cooldownfrac
-"""),
     "tokens_per_step": words("""
         tokensperstep batchtokens tokensperbatch tokensperupdate tokensperiteration tokbatch tokstep
         globalbatchtokens tokensbatch batchsizetokens tokensstep
+"""),
+    "recipe": words("""
+        lr learningrate peaklr maxlr baselr lrmax lrpeak eta bs bsz batch batchsize globalbatchsize trainbatchsize
+        gbs wd weightdecay optimizer optim opt optimizername warmup warmupsteps
+        warmuptokens warmupratio schedule lrschedule scheduler lrscheduler momentum beta1 beta2 betas dropout
+        gradclip clip initscale initstd minlr finallr lrmin lrdecay decay eps epsilon adambeta1 adambeta2
+        peaklearningrate maxlearningrate logtwolr log2lr loglr cooldown cooldownfrac
 """),
     "steps": words("steps nsteps numsteps trainsteps totalsteps trainingsteps maxsteps numtrainsteps"),
     "group": words("dataset source condition group sweep series family arch architecture corpus"),

@@ -14,7 +14,7 @@ from scalinglaws.tables import columns
 from scalinglaws.tables.choice import ONE_SIZE, Choice
 from scalinglaws.tables.numbers import NO_RESULT, is_missing
 from scalinglaws.tables.sheet import Sheet, shown
-from scalinglaws.tables.units import NATS, loss_conversion, scale_words
+from scalinglaws.tables.units import LETTERS, NATS, loss_conversion, scale_words
 
 SWAPPED = 0.5  # tokens per parameter, median: below it the two columns look exchanged
 MOST_RATIO = 1e6  # tokens per parameter, median: above it one of the two is counted in another unit
@@ -44,6 +44,8 @@ def positive(sheet: Sheet, choice: Choice) -> NDArray[np.float64]:
         return values
     cell, value = sheet.cells(choice.name)[int(np.flatnonzero(bad)[0])], float(values[bad][0])
     said = "empty or nan" if is_missing(cell) else shown(cell)
+    if isinstance(cell, str) and columns.is_name(cell):
+        said += " (does another table begin there?)"
     advice = "mend or drop them"
     if is_missing(cell) or (choice.letter == "L" and is_no_result(cell)):
         advice += ", or --drop-missing leaves them out"
@@ -110,13 +112,20 @@ def _refuse_sizes(given: Sequence[tuple[Choice, NDArray[np.float64]]]) -> None:
         what = {"N": "parameters", "D": "tokens", "C": "FLOPs"}[choice.letter]
         what += f" (by its name in {scale_words(choice.factor)})" if choice.factor != 1 else ""
         wrong.append(f"{choice.letter} ({shown(choice.name)}) is {low:.4g} to {high:.4g} {what}")
-        guess = "1" if high > most else "PF-days" if choice.letter == "C" else "B" if high < 1e4 * least else "M"
-        answers.append(f"--{choice.letter} {quote(f'{choice.name}:{guess}')}")
+        answers.append(f"--{choice.letter} {quote(f'{choice.name}:{_unit_that_fits(choice.letter, high)}')}")
     if wrong:
         raise ValueError(
             f"{', '.join(wrong)}, which is implausible: in which unit does it stand? Say it behind the name, as in "
             f"{' '.join(answers)} (K, M, B, T, 1e9, GFLOPs, PF-days, ...; 1: as it is)"
         )
+
+
+def _unit_that_fits(letter: str, high: float) -> str:
+    """A unit in which the highest of a column would be likely, as an example for the user."""
+    if letter == "C":
+        return "1" if high > LIKELY["C"][1] else "GFLOPs" if high > 1e4 else "PF-days"
+    largest = {"N": 1e12, "D": 5e13}[letter]
+    return next((unit for unit in "BMK" if high * LETTERS[unit.casefold()] <= largest), "1")
 
 
 def _refuse_one_size(choice: Choice, N: NDArray[np.float64]) -> None:

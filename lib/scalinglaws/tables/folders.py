@@ -16,6 +16,7 @@ import numpy as np
 from scalinglaws.counting import params_6nd
 from scalinglaws.tables import columns, formats
 from scalinglaws.tables.numbers import is_missing
+from scalinglaws.tables.readings import curves_without_label
 from scalinglaws.tables.sheet import Sheet, listed, names, shown
 
 TABLES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".md", ".gz"}
@@ -38,7 +39,7 @@ def load_folder(folder: Path) -> Sheet:
         and path.name != "trainer_state.json"
     ]  # fmt: skip
     if states:
-        curves = trainer_state({_run_of(path, folder): _read_json(path) for path in states})
+        curves = trainer_state(_latest([(_run_of(path, folder), _read_json(path)) for path in states]))
         return _with_table(curves, [(path, formats.load(path)) for path in files if path.parent == folder])
     if not files:
         raise ValueError("holds no trainer_state.json and no table; give a folder of a trainer's or a tracker's files")
@@ -119,6 +120,19 @@ def _run_of(path: Path, folder: Path) -> str:
     return "/".join(parts) or folder.resolve().name
 
 
+def _latest(states: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The state of each run that reaches furthest: every checkpoint has one, with the history up to it."""
+    out: dict[str, Any] = {}
+    for run, state in states:
+        if run not in out or (_step_of(state) >= _step_of(out[run])):
+            out[run] = state
+    return out
+
+
+def _step_of(state: Any) -> float:
+    return (state.get("global_step") or 0) if isinstance(state, dict) else 0
+
+
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -140,10 +154,13 @@ def _curve(sheet: Sheet, name: str) -> Sheet | None:
     losses = [each for each in sheet.header if (found := columns.meaning(each)) and found.letter == "L"]
     if not losses or runs or len(sheet) < 2:
         return None
-    sizes = [each for each in sheet.header if (found := columns.meaning(each)) and found.letter == "N"]
-    if sizes and any(len({*sheet.text(each)} - {""}) > 1 for each in sizes):
-        return None
-    return sheet.with_column("run", [name] * len(sheet)) if steps or sizes else None
+    if steps:
+        sizes = [each for each in sheet.header if (found := columns.meaning(each)) and found.letter == "N"]
+        one = all(len({*sheet.text(each)} - {""}) < 2 for each in sizes)
+        return sheet.with_column("run", [name] * len(sheet)) if one else None
+    tokens = [each for each in sheet.header if (found := columns.meaning(each)) and found.letter == "D"]
+    even = tokens and len(sheet) > 2 and curves_without_label(np.ones(len(sheet)), sheet.numbers(tokens[0]))
+    return sheet.with_column("run", [name] * len(sheet)) if even else None
 
 
 def _long(run: str, axis: str, at: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> Sheet:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalinglaws.tables import columns
 from scalinglaws.tables.sheet import Sheet, names, shown
-from scalinglaws.tables.text import table_in
+from scalinglaws.tables.text import lines_of, table_in
 
 
 def load(path: Path) -> Sheet:
@@ -85,7 +85,7 @@ def _json(text: str, suffix: str) -> Sheet | None:
     except json.JSONDecodeError as error:
         whole = error
     records, lines = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if not line.strip():
             continue
         try:

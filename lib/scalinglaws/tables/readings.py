@@ -1,8 +1,8 @@
 """Rows to runs: which runs are no results, which rows are readings of one run, which recipes of one place (N, D)."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -67,10 +67,14 @@ def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.
     step = next(iter(columns.roles(sheet.header, "step")), None)
     for role in ("run", "name"):
         for name in columns.roles(sheet.header, role):
-            words = sheet.text(name)
-            labels, _ = pd.factorize(np.array(words, dtype=object))
-            if "" in words or labels.max(initial=-1) + 1 == len(sheet):
-                continue  # no label on some rows, or one for each row
+            said = sheet.text(name)
+            labels, _ = pd.factorize(np.array(said, dtype=object))
+            if "" in said:
+                continue
+            if labels.max(initial=-1) + 1 == len(sheet):
+                if role == "run" or not all(map(str.isdecimal, said)):
+                    return None, None, None  # a name for each row
+                continue
             if N is not None and varies_within(labels, N):
                 continue  # a group of runs, such as a family of models
             if role == "name" and (step is None or (N is not None and not _counts_up(sheet, step, labels))):
@@ -89,9 +93,8 @@ def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.
         return None, None, None
     if np.median(lengths) < 3 or not _even(at, labels):
         raise ValueError(
-            f"column {shown(step)} stands beside several rows of one size, and no column names runs: are they "
-            f"readings of one run? "
-            "Name the column of runs with --cluster, or --readings all if each row is a run of its own"
+            f"column {shown(step)} stands beside several rows of one size, and no column names runs: are they readings "
+            "of one run? Name the column of runs with --cluster, or --readings all if each row is a run of its own"
         )
     return None, labels, step
 
@@ -110,8 +113,8 @@ def varies_within(labels: NDArray[np.intp], values: NDArray) -> bool:
 
 def _even(at: NDArray, labels: NDArray[np.intp]) -> bool:
     """Whether the steps of most runs are evenly spaced, as readings are and designs are not."""
-    gaps = [np.diff(of) for of in np.split(at, np.flatnonzero(np.diff(labels)) + 1) if len(of) > 2]
-    return float(np.mean([np.ptp(each[:-1]) <= EVEN * each.mean() for each in gaps] or [0.0])) > 0.5
+    gaps = [np.diff(of) for of in np.split(at, np.flatnonzero(np.diff(labels)) + 1)]
+    return float(np.mean([each.size > 2 and np.ptp(each[:-1]) <= EVEN * each.mean() for each in gaps])) > 0.5
 
 
 def last_of_each(labels: NDArray[np.intp], order: NDArray) -> NDArray[np.intp]:
@@ -171,7 +174,7 @@ def best_of(
     for name in asked:
         if name not in sheet.header:
             raise ValueError(f"--best-of: no column {name!r}; there are: {names(sheet.header)}")
-    recipes = asked or columns.roles(sheet.header, "recipe")
+    recipes = asked or [*columns.roles(sheet.header, "recipe"), *columns.roles(sheet.header, "tokens_per_step")]
     exact = places(N, D)
     if not asked and exact.max() + 1 == len(N) and not recipes:
         return None, [], []
@@ -221,10 +224,8 @@ def _at_the_end(sheet: Sheet, varied: Sequence[str], keep: NDArray[np.intp], at:
             if count[place] > 2
         ]
         if sum(ends) * 4 > len(ends):
-            out.append(
-                f"the best {shown(name)} is at an end of its grid for {sum(ends)} of {len(ends)} points: the best "
-                f"may lie beyond"
-            )
+            end = f"is at an end of its grid for {sum(ends)} of {len(ends)} points"
+            out.append(f"the best {shown(name)} {end}: the best may lie beyond")
     return out
 
 
@@ -234,10 +235,9 @@ def _unexplained(sheet: Sheet, N: NDArray, D: NDArray, L: NDArray, at: NDArray[n
     copies = int(pd.DataFrame({"at": at, "L": L}).duplicated().sum())
     if rows - copies <= count or any(_differs(sheet, name, at) for name in columns.roles(sheet.header, "seed")):
         return []
-    roles: Mapping[str, Any] = {name: columns.role(name) for name in sheet.header}
-    others = [
-        n for n in sheet.header if not columns.meaning(n) and roles[n] not in ("run", "name", "step", "status", "seed")
-    ]
+    told = ("run", "step", "status", "seed")
+    others = [name for name in sheet.header if columns.meaning(name) is None and columns.role(name) not in told]
+    others = [name for name in others if len({*sheet.text(name)}) < rows]
     varied = [name for name in others if _differs(sheet, name, at)]
     reason = "--best-of takes the best of each"
     if varied:

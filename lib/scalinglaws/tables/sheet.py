@@ -77,7 +77,8 @@ class Sheet:
 
     def with_column(self, name: str, cells: Sequence[Any]) -> Self:
         """Return the sheet with one more column."""
-        table = self.table.assign(**{"new": _objects(cells)}).rename(columns={"new": len(self.header)})
+        table = self.table.copy()
+        table[len(self.header)] = pd.Series(_objects(cells), index=table.index, dtype=object)
         return replace(self, header=(*self.header, name), table=table)
 
     def noting(self, *notes: str) -> Self:

@@ -18,7 +18,7 @@ from scalinglaws.tables.sheet import Sheet
 SAMPLE = 40  # lines that tell the separator
 HEADER_WITHIN = 12  # lines: a title may stand above the header
 # A line of a Markdown or text table that only draws.
-RULE = re.compile(r"(?=.*[-=─━═]{2})[\s|+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡┏┳┓┡╇┩│┃]+")
+RULE = re.compile(r"(?=.*[-=─━═]{2})[\s|+\-=:\u2500-\u257f]+")
 COMMENT = ("#", "%", "//")
 BEGINNING = 1_000_000  # letters in which the header stands and the form can be seen
 LARGE = 2_000_000  # letters of text: below it a table is read in a second cell by cell
@@ -27,10 +27,15 @@ FORMS = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV", "|": "text with ba
 
 def table_in(text: str) -> Sheet:
     """The table in a text."""
-    begun = text[:BEGINNING].splitlines()[:200]
-    if any(RULE.fullmatch(line) and ("|" in line or "+" in line or "│" in line) for line in begun):
-        return _drawn(text.splitlines())
+    begun = lines_of(text[:BEGINNING])[:200]
+    if any(RULE.fullmatch(line) and re.search(r"[|+\u2500-\u257f]", line) for line in begun):
+        return _drawn(lines_of(text))
     return _separated(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, as an editor counts them; `str.splitlines` ends them at other marks too."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _drawn(lines: Sequence[str]) -> Sheet:
@@ -39,7 +44,7 @@ def _drawn(lines: Sequence[str]) -> Sheet:
     ends: list[int] = []
     begun = 0
     for number, line in enumerate(lines, start=1):
-        line = line.replace("│", "|").replace("┃", "|").strip()
+        line = re.sub("[│┃║]", "|", line).strip()
         if RULE.fullmatch(line):
             continue
         if "|" not in line:
@@ -62,17 +67,17 @@ def _unmarked(cell: str) -> str:
     return re.sub(r"^(\*\*|__|\*|`|~~)(.*)\1$", r"\2", cell).replace("\\_", "_").strip()
 
 
-def _separated(text: str) -> Sheet:
+def _separated(text: str, *, at_once: bool = True) -> Sheet:
     """A table whose cells are separated by a comma, semicolon, tab, bar or by white space."""
     head, header_line, body_from, separator = _beginning(text)
     if separator in (" ", "  "):
         split = str.split if separator == " " else lambda line: re.split(r"\s{2,}", line.strip())
         numbered = [
-            (k, split(line)) for k, line in enumerate(text.splitlines(), start=1) if k > body_from and line.strip()
+            (k, split(line)) for k, line in enumerate(lines_of(text), start=1) if k > body_from and line.strip()
         ]
         rows, ends = [row for _, row in numbered], [k for k, _ in numbered]
     else:
-        if len(text) > LARGE and not header_line and (sheet := _at_once(text, separator)) is not None:
+        if at_once and len(text) > LARGE and not header_line and (sheet := _at_once(text, separator)) is not None:
             return sheet
         rows, ends = _rows(text, separator)
         first = next((k for k, end in enumerate(ends) if end > body_from), len(ends))
@@ -102,18 +107,18 @@ def _rows(text: str, separator: str) -> tuple[list[list[str]], list[int]]:
 def _at_once(text: str, separator: str) -> Sheet | None:
     """A large table of plain cells by pandas' reader, which is ten times faster; None where it is not that plain."""
     ends = [match.end() for match in islice(re.finditer("\n", text), SAMPLE)]
-    head = _separated(text[: ends[-1]]) if len(ends) == SAMPLE else None
+    head = _separated(text[: ends[-1]], at_once=False) if len(ends) == SAMPLE else None
     if head is None or head.notes or any(head.units.values()) or '"' in text or "\n#" in text:
         return None
     line, width = int(head.table.index[0]), len(head.header)
-    names_line, body = text[ends[line - 3] if line > 2 else 0 : ends[line - 2]].strip(), text[ends[line - 2] :]
-    if f"\n{names_line}" in body or _cells(names_line, separator) != list(head.header):
+    names_line, body = text[ends[line - 3] if line > 2 else 0 : ends[line - 2]].strip(), text[ends[line - 2] :].rstrip()
+    if re.search(r"\n\s*\n", body) or f"\n{names_line}" in body or _cells(names_line, separator) != list(head.header):
         return None
     try:  # one name more than there are: a longer row shows there, and is not cut off
         table: Any = pd.read_csv(
             io.StringIO(body), sep=separator, header=None, names=range(width + 1), index_col=False, na_filter=False,
             skip_blank_lines=False, skipinitialspace=True, low_memory=False,
-        ).set_axis(np.arange(line, line + body.count("\n") + (body[-1] != "\n")))  # fmt: skip
+        ).set_axis(np.arange(line, line + body.count("\n") + 1))  # fmt: skip
     except ValueError:
         return None
     beyond = table.pop(width)
@@ -129,7 +134,7 @@ def _at_once(text: str, separator: str) -> Sheet | None:
 def _beginning(text: str) -> tuple[list[str], int, int, str]:
     """Names behind a comment sign and their line (or 0), the line that the table begins after, and the separator."""
     sample, comments, declared = [], [], ""
-    for number, line in enumerate(text[:BEGINNING].splitlines(), start=1):
+    for number, line in enumerate(lines_of(text[:BEGINNING]), start=1):
         plain = line.strip()
         if match := re.fullmatch(r'"?sep=(.)"?', plain):
             declared = match[1]
@@ -184,6 +189,8 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _sheet(rows: list[list[str]], ends: list[int], separator: str, *, form: str) -> Sheet:
     """The sheet of rows of cells: finds the header, a row of units, a second header, an index without a name."""
+    if not rows:
+        raise ValueError("the file is empty; it needs a header line and a line for each run")
     at = next((k for k, row in enumerate(rows[:HEADER_WITHIN]) if sum(map(columns.is_name, row)) >= 2), 0)
     notes = (f"{form}: the header is line {ends[at]}; what stands above it is left out",) * bool(at)
     header, rows, ends = [name.strip() for name in rows[at]], rows[at + 1 :], ends[at + 1 :]
