@@ -270,3 +270,81 @@ def test_a_fit_in_python_is_that_of_the_command(capsys):
     found = sl.fit(laws.chinchilla, **points.of(laws.chinchilla))
     assert fitted(capsys, "base.csv")[0]["theta"] == pytest.approx(found.theta, rel=1e-12)
     assert np.array_equal(found.L, points.columns["L"])
+
+
+# What the report shows, and what tables can do to it.
+
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\x1b[31mred",
+    "]]>",
+    "{{7*7}}",
+]
+
+
+@pytest.mark.parametrize("cell", HOSTILE)
+def test_hostile_cells_do_no_harm(capsys, tmp_path, monkeypatch, cell):
+    """In a column's name, a status, a recipe and a label; in the report, the JSON and on the terminal."""
+    monkeypatch.chdir(tmp_path)
+    base = (CASES / "base.csv").read_text().splitlines()
+    quoted = '"' + cell.replace('"', '""') + '"'
+    rows = [f"{line},{quoted},{quoted if k == 3 else 'ok'},{k},{quoted}" for k, line in enumerate(base[1:])]
+    crashed = [f"1e8,1e9,9,{quoted},crashed,99,{quoted}"]
+    Path("runs.csv").write_text(
+        "\n".join([f"{base[0]},loss {quoted[1:-1] if ',' not in cell else 'x'},status,lr,group", *rows, *crashed])
+    )
+    flags = ["--report", "fit.html", "--json", "--bootstrap", "0"]
+    assert main(["fit", "runs.csv", "--L", "loss", *flags]) == 0
+    text, err = capsys.readouterr()
+    page = Path("fit.html").read_text(encoding="utf-8")
+    assert strict_json(text)["n_points"] == 30
+    for word in ("<script", "<img", "onerror=alert(1)>", "\x1b"):
+        assert word not in page
+        assert word not in err or word[0] == "<"
+    assert "\x1b" not in text
+
+
+def test_the_page_says_what_was_read_and_how(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out(capsys, "curves.csv", "--bootstrap", "0", "--report", "fit.html")
+    page = Path("fit.html").read_text(encoding="utf-8")
+    data = page[page.index("<h2>The data</h2>") : page.index("<h2>The fit</h2>")]
+    assert "read 360 rows (CSV): 18 runs at 18 places" in data
+    assert "the last of each is taken" in data
+    assert "losses in nats per token" in data
+
+
+def test_the_json_says_what_was_read(capsys):
+    got, lines = fitted(capsys, "state_crashed.csv")
+    assert got["unit"] == "nats per token"
+    assert got["read"] == [line for line in lines if not line.startswith("no intervals")]
+
+
+def test_what_takes_long_is_said_before_it_begins(capsys, monkeypatch):
+    from scalinglaws.cli import fit as command
+
+    monkeypatch.setattr(command, "LARGE", 1000)
+    _, lines = out(capsys, "base.csv", "--bootstrap", "0")
+    assert lines[0].startswith("reading ")
+    assert lines[1].startswith("read 30 rows (CSV)")
+    assert lines[2] == "fitting 30 points"
+    assert len(lines) == 3
+
+
+def test_approach_1_takes_the_curves():
+    """An envelope is one of curves; other approaches take the end of each."""
+    points = sl.read_runs(CASES / "curves.csv", needs=("C", "N", "D"), curves=True)
+    assert (len(points), len({*points.labels})) == (360, 18)
+
+
+def test_seeds_of_a_stored_sweep_are_kept(capsys):
+    root = CASES.parents[1]
+    got, lines = fitted(capsys, str(root / "data/runs/isoflop.csv"), "--N", "n_params_nonemb")
+    assert got["n_points"] == 126
+    assert "126 runs at 42 places" in lines[0]
