@@ -281,8 +281,24 @@ def test_plot_draws_the_optima_of_a_frontier_and_their_power_law():
         assert best == pytest.approx(found.optimum(budgets)[0])
         optima = lines(ax)[f"optima of {found.source}"]
         assert np.array_equal(optima.get_xydata(), np.stack([found.C, found.N], axis=1))
+        assert np.array_equal(lines(ax)["runs"].get_xydata(), np.stack([C, sizes], axis=1))
+        (band,) = (each for each in ax.collections if each.get_label() == "95% interval")
+        corners = band.get_paths()[0].vertices
+        at_end = np.sort(corners[corners[:, 0] == corners[:, 0].max(), 1])[[0, -1]]
+        assert corners[:, 0].max() == pytest.approx(10 * C.max())
+        cloud = found.bootstrap(n=399, seed=0)
+        assert at_end == pytest.approx(cloud.interval(lambda each: each.optimum(10 * C.max())[0]), rel=1e-9)
         assert ax.get_xlabel() == "training compute C (FLOPs)"
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_plot_shows_the_errors_of_vertices():
+    C, offsets = np.repeat(np.geomspace(1e18, 1e21, 4), 7), np.tile(np.geomspace(1 / 8, 8, 7), 4)
+    sizes = 8e7 * (C / 1e18) ** 0.51 * offsets
+    found = approach2(C=C, N=sizes, L=1.8 + 480 / sizes**0.35 + 2100 / (C / 6 / sizes) ** 0.37)
+    (bars,) = (each for each in figures.plot(found, ax=axes()).collections if hasattr(each, "get_segments"))
+    errors = [np.ptp(np.log(ends[:, 1])) / 2 for ends in bars.get_segments()]
+    assert errors == pytest.approx([budget.N_error for budget in found.budgets])
 
 
 def test_plot_opens_a_figure_only_where_no_axes_are_given():

@@ -396,6 +396,22 @@ def test_approach_1_takes_curves_near_their_end(n_sizes, n_ends):
     assert all(budget.n_points >= 3 for budget in found.budgets if budget.refused is None)
 
 
+def test_curves_are_resampled_whole():
+    theta = surface("besiroglu")
+    runs = curves(theta, np.geomspace(1e7, 1e10, 20), np.geomspace(1e8, 1e12, 20))
+    runs["L"] *= np.exp(0.003 * np.random.default_rng(0).normal(size=400))[runs["run"]]
+    found = approach1(**runs)
+    cloud = found.bootstrap(n=99, seed=0)
+    low, high = cloud.interval("a")
+    assert low < laws.chinchilla.optimum_exponents(theta)[0] < high
+    assert high - low < 0.4
+    assert cloud.a + cloud.b == pytest.approx(np.ones(cloud.a.size), abs=1e-9)  # D is that of the curve, and C = 6 N D
+    whole = found.optima.optima(np.ones(400, bool))
+    slope = np.polyfit(found.optima.log_C[whole[2]], whole[0][whole[2]], 1)[0]
+    assert slope == pytest.approx(found.a, abs=0.01)  # at a third of the points
+    assert Frontier.from_json(found.to_json()).optima is None  # curves are not in the file
+
+
 def test_approach_1_of_runs_and_its_refusals():
     theta = surface("hoffmann")
     found = approach1(**isoflops(theta, 8))

@@ -48,7 +48,8 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
 
     A law of one variable is a curve with its floor. One of two variables is a map of equal losses, on which a run whose
     color is not that of the map around it is off the law; the dashed line joins the sizes that are best for their
-    compute. A frontier is the best N against C.
+    compute. A frontier is the best N against C, with standard errors, the sizes that were tried and the 95% interval of
+    the power law as far as 10 times the largest budget; a budget without a circle was refused.
 
     Parameters
     ----------
@@ -75,10 +76,7 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
 
         ax = pyplot.figure().add_subplot()
     if isinstance(found, Frontier):
-        ax.plot(found.C, found.optimum(found.C)[0], color="C1", label=rf"$N \propto C^{{{found.a:.3g}}}$")
-        ax.plot(found.C, found.N, "o", color="C0", label=f"optima of {found.source}")
-        _log_axes(ax, "C", "compute-optimal parameters N")
-        ax.legend()
+        _frontier(ax, found)
     elif len(found.x) == 2:
         _map(ax, found)
     else:
@@ -187,7 +185,7 @@ def exponents(ax: Axes, table: pd.DataFrame) -> None:
         off = np.abs(rows[["a_low", "a_high"]].to_numpy().T - rows["a"].to_numpy())
         look: dict[str, Any] = {"color": f"C{k}", "fmt": "os^"[k % 3], "markersize": 4, "capsize": 2}
         ax.errorbar(rows["a"], y, xerr=off, label=f"approach {approach}, 95%", **look)
-        label = "published, by the same" if k == 0 else None
+        label = "published, same approach" if k == 0 else None
         ax.plot(rows["published_a"], y, "D", color="0.3", fillstyle="none", markersize=6, label=label)
     ax.axvline(0.5, color="0.6", linewidth=1, zorder=0)
     ax.set_yticks(range(len(sets)), sets)
@@ -283,6 +281,28 @@ def _slice(
         return x, np.array([L[size == N].min() for size in x]), budget.N_opt, budget.L_opt, True
     from_middle = np.log(x) - (np.log(N.min()) + np.log(N.max())) / 2
     return x, np.polyval(budget.coefficients, from_middle), budget.N_opt, budget.L_opt, budget.refused is None
+
+
+def _frontier(ax: Axes, found: Frontier) -> None:
+    """Best sizes against compute, with what was tried, the power law and its interval."""
+    C, reach = found.C, np.geomspace(found.C.min(), 10 * found.C.max(), 100)
+    law = rf"$N \propto C^{{{found.a:.3g}}}$"
+    if found.points is not None:
+        ax.plot(found.points["C"], found.points["N"], ".", color="0.7", markersize=4, label="runs")
+    with suppress(ValueError):  # nothing to resample
+        cloud = found.bootstrap(n=399, seed=0)
+        low, high = cloud.interval(lambda resampled: resampled.optimum(reach)[0])
+        ax.fill_between(reach, low, high, color="C1", alpha=0.2, linewidth=0, label="95% interval")
+        law += ", {:.3g} to {:.3g}".format(*cloud.interval("a"))
+    ax.plot(reach, found.optimum(reach)[0], "--", color="C1", linewidth=1)
+    ax.plot(C, found.optimum(C)[0], color="C1", label=law)
+    errors = np.array([budget.N_error for budget in found.budgets if budget.refused is None])
+    if np.isfinite(errors).all():
+        off = found.N * np.abs(np.exp(np.outer([-1, 1], errors)) - 1)
+        ax.errorbar(C, found.N, yerr=off, fmt="none", ecolor="C0", capsize=2)
+    ax.plot(C, found.N, "o", color="C0", label=f"optima of {found.source}")
+    _log_axes(ax, "C", "compute-optimal parameters N")
+    ax.legend()
 
 
 def _map(ax: Axes, fit: Fit) -> None:

@@ -21,7 +21,7 @@ from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import chinchilla, power_floor
 from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
 from scalinglaws.laws.newton import Residual, newton
-from scalinglaws.laws.valleys import Budget, Curve, IsoFLOPs, LowestSizes, Optima, Refusal, lowest
+from scalinglaws.laws.valleys import Budget, Curve, Envelope, IsoFLOPs, LowestSizes, Optima, Refusal, lowest
 
 __all__ = [
     "Budget", "Frontier", "Refusal", "Resampled", "approach1", "approach2", "approach3", "isoflop_bias",
@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 LEAST_SIZES = 3  # on one budget, to see a minimum at all
 ENVELOPE_POINTS = 1500  # along ln C: Hoffmann et al. 2022, section 3.1
+REDRAWN_POINTS = 500  # of the envelope, for its intervals: by so many the exponent moves by less than 0.01
 ENVELOPE_REACH = 2.0  # a best size counts if others on both sides, so many times off, are worse
 TOLERANCE = 0.1  # in ln C: runs of one budget; budgets are usually a factor of 2 or more apart
 TELLING_BIAS = 0.01  # in ln N: a smaller bias of a parabola gives no warning
@@ -61,7 +62,7 @@ class Frontier:
     intervals: Mapping[str, tuple[float, float]] | None = None  # see `Resampled.attach`
     level: float | None = None  # of the intervals
     points: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)  # what `approach1` or 2 was given
-    optima: Optima | None = field(default=None, repr=False, compare=False)  # to be resampled; None of older files
+    optima: Optima | Envelope | None = field(default=None, repr=False, compare=False)  # to be resampled
 
     def optimum(self, C: ArrayLike) -> tuple[Array, Array]:
         """Return N and D [...] for budgets C [...], on the two power laws."""
@@ -105,6 +106,8 @@ class Frontier:
         """
         if self.optima is None:
             raise FitError(f"{self.source}: the runs are not at hand, so that they cannot be resampled; fit them again")
+        if isinstance(self.optima, Envelope):
+            return self._redrawn(self.optima, n, seed)
         prior = np.minimum(self.optima.freedom, PRIOR_FREEDOM)
         if self.C.size == 2 and not prior[0]:
             raise FitError("two budgets with no more sizes than a curve needs show no scatter; add sizes or budgets")
@@ -118,6 +121,16 @@ class Frontier:
             intercept, found[name] = least_squares_line(x, logs, w)
             found["ND"[k] + "_scale"] = np.exp(intercept)
         return Resampled(frontier=self, seed=seed, loss_law=self._losses(moved[2], prior[2], rank), **found)
+
+    def _redrawn(self, envelope: Envelope, n: int, seed: int) -> "Resampled":
+        """Frontiers under the envelopes of as many curves, drawn with replacement."""
+        logs, counts = envelope.draws(np.random.default_rng(seed), n)
+        enough = counts.sum(axis=1) > 1
+        if not enough.any():
+            raise FitError("no resample of these curves has an envelope; train more sizes")
+        (of_N, a), (of_D, b) = (least_squares_line(envelope.log_C, y[enough], counts[enough]) for y in logs)
+        scales = {"N_scale": np.exp(of_N), "D_scale": np.exp(of_D)}
+        return Resampled(frontier=self, seed=seed, a=a, b=b, loss_law=None, **scales)
 
     def _losses(self, moved: Array, prior: int, rank: Array) -> dict[str, Array] | None:
         """Loss laws through resampled optima, if there are more of these than a law has parameters and one to spare."""
@@ -285,8 +298,8 @@ def approach1(
         With curves, a point for every compute at which three sizes or more can be compared; without, one per budget. A
         point whose best size is the least or the largest at hand is refused: the envelope lies beyond. With curves,
         sizes of half and of twice the best must be at hand as well. D_opt is the tokens of the best run. Intervals by
-        `Frontier.bootstrap` take each best size to stand for all up to half way to its neighbors; with curves there are
-        none, since their points are not independent.
+        `Frontier.bootstrap` take each best size to stand for all up to half way to its neighbors; with curves they are
+        from resampled curves, without the loss.
 
     Raises
     ------
@@ -297,7 +310,9 @@ def approach1(
     if not 0 < last <= 1:
         raise ValueError(f"last is {last:.4g}; it is a share of a run, such as 0.15")
     if run is not None:
-        return _frontier("approach 1", columns, _envelope(columns, np.asarray(run), last), None, ())
+        curves = _near_ends(columns, np.asarray(run), last)
+        found = _frontier("approach 1", columns, _envelope(curves, ENVELOPE_POINTS), None, ())
+        return replace(found, optima=_read(curves, REDRAWN_POINTS))
     groups = [{letter: columns[letter][rows] for letter in "CNDL"} for rows in _budgets(columns["C"], tolerance)]
     budgets = [_best_size(float(np.log(of["C"]).mean()), of["N"], of["D"], of["L"]) for of in groups]
     found = _frontier("approach 1", columns, budgets, None, ())
@@ -566,8 +581,8 @@ def _best_size(log_C: float, N: Array, D: Array, L: Array) -> Budget:
     return replace(budget, N_opt=float(N[best]), D_opt=float(D[best]), L_opt=float(L[best]))
 
 
-def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[Budget]:
-    """The best size at every compute at which curves are near their end, from straight lines in logarithms."""
+def _near_ends(columns: Mapping[str, Array], run: NDArray, last: float) -> list[dict[str, Array]]:
+    """Logarithms of C, N, D and L of each training curve in its last part, with a reading before that if there is."""
     if run.shape != columns["C"].shape:
         raise ValueError(f"run has shape {run.shape}; give one label for each of {columns['C'].size} readings")
     missing = np.flatnonzero(pd.isna(run))
@@ -575,23 +590,39 @@ def _envelope(columns: Mapping[str, Array], run: NDArray, last: float) -> list[B
         raise FitError(f"run in row {missing[0]} is empty ({missing.size} such rows); label every reading with its run")
     curves = []
     for label in np.unique(run):
-        C, N, D, L = (columns[letter][run == label] for letter in "CNDL")
-        if np.ptp(N) > 0:
+        rows = np.flatnonzero(run == label)
+        if np.ptp(columns["N"][rows]) > 0:
             raise FitError(f"run {label!r} has readings of several sizes N; label each run on its own")
-        order = np.argsort(C, kind="stable")
-        C, D, L = C[order], D[order], L[order]
-        first = max(np.searchsorted(C, (1 - last) * C[-1]) - 1, 0)  # before the window, to have a line up to its start
-        curves.append((np.log(C[first:]), np.log(D[first:]), np.log(L[first:]), float(N[0]), C[-1]))
-    begins = np.log([max((1 - last) * end, math.exp(logs[0])) for logs, *_, end in curves])
-    ends = np.array([logs[-1] for logs, *_ in curves])
-    found = []
-    for at in np.linspace(begins.min(), ends.max(), ENVELOPE_POINTS):
-        reach = np.flatnonzero((begins <= at + 1e-12) & (at <= ends + 1e-12))
-        if not reach.size:
-            continue  # no run ends near here
-        N = np.array([curves[i][3] for i in reach])
-        D, L = (np.exp([np.interp(at, curves[i][0], curves[i][k]) for i in reach]) for k in (1, 2))
-        found.append(_well_inside(_best_size(at, N, D, L), N))
+        rows = rows[np.argsort(columns["C"][rows], kind="stable")]
+        curve = {letter: np.log(columns[letter][rows]) for letter in "CNDL"}
+        start = curve["C"][-1] + math.log1p(-last) if last < 1 else -math.inf
+        first = max(np.searchsorted(curve["C"], start) - 1, 0)  # before the window, to have a line up to its start
+        curves.append(
+            {letter: logs[first:] for letter, logs in curve.items()} | {"from": np.maximum(start, curve["C"][0])}
+        )
+    return curves
+
+
+def _read(curves: list[dict[str, Array]], n_points: int) -> Envelope:
+    """Curves at places of compute from the first to the last, from straight lines in logarithms."""
+    begins, ends = (np.array(logs) for logs in zip(*((curve["from"], curve["C"][-1]) for curve in curves), strict=True))
+    at = np.linspace(begins.min(), ends.max(), n_points)
+    here = (begins <= at[:, None] + 1e-12) & (at[:, None] <= ends + 1e-12)
+    D, L = (np.transpose([np.interp(at, curve["C"], curve[letter]) for curve in curves]) for letter in "DL")
+    return Envelope(
+        log_C=at, log_N=np.array([curve["N"][0] for curve in curves]), log_D=D, log_L=np.where(here, L, np.inf),
+        reach=math.log(ENVELOPE_REACH),
+    )  # fmt: skip
+
+
+def _envelope(curves: list[dict[str, Array]], n_points: int) -> list[Budget]:
+    """The best size at every compute at which curves are near their end."""
+    read, found = _read(curves, n_points), []
+    for k, at in enumerate(read.log_C):
+        here = np.isfinite(read.log_L[k])
+        if here.any():  # a run ends near here
+            N, D, L = np.exp([read.log_N[here], read.log_D[k, here], read.log_L[k, here]])
+            found.append(_well_inside(_best_size(float(at), N, D, L), N))
     return found
 
 
@@ -658,13 +689,13 @@ def _drift(offsets: Sequence[Array]) -> tuple[str, ...]:
     )
 
 
-def least_squares_line(x: Array, y: Array, weights: Array | None = None) -> tuple[Array, Array]:
+def least_squares_line(x: Array, y: Array, weights: ArrayLike = 1.0) -> tuple[Array, Array]:
     """Return intercept and slope [...] of the least-squares lines through points x [n], y [..., n]."""
-    w = np.ones_like(x) if weights is None else weights
-    w = w / w.sum()
-    u = x - w @ x
-    slope = y @ (w * u) / (w @ u**2)
-    return y @ w - slope * (w @ x), slope
+    w = np.broadcast_to(np.asarray(weights, float), y.shape)
+    w = w / w.sum(axis=-1, keepdims=True)
+    u = x - np.vecdot(w, x)[..., None]
+    slope = np.vecdot(w * u, y) / np.vecdot(w, u**2)
+    return np.vecdot(w, y) - slope * np.vecdot(w, x), slope
 
 
 def _noting_a_swap(found: Fit) -> Fit:

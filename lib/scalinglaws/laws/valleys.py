@@ -13,9 +13,10 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Budget", "Curve", "IsoFLOPs", "LowestSizes", "Optima", "Refusal", "lowest"]
+__all__ = ["Budget", "Curve", "Envelope", "IsoFLOPs", "LowestSizes", "Optima", "Refusal", "lowest"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 CURVED = 1.0  # standard errors that a curvature must be above zero, where the noise is known
 WELL_CURVED = 2.0  # of a smaller curvature the vertex counts by its error
 NOMINAL = 1e-3  # noise, as a share of the loss, where runs do not tell it: draws then have its shape and not its size
@@ -282,6 +283,34 @@ class LowestSizes:
         share = rng.uniform(-0.5, 0.5, (n, self.below.shape[1]))
         moved = np.where(share < 0, -share * self.below[:, None], share * self.above[:, None])
         return np.concatenate([moved, NOMINAL * rng.normal(size=(1, *share.shape))])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """Training curves near their ends, read at m places of compute; one that does not reach a place is inf there."""
+
+    log_C: Array  # [m]
+    log_N: Array  # [curves]
+    log_D: Array = field(repr=False)  # [m, curves]
+    log_L: Array = field(repr=False)  # [m, curves]
+    reach: float  # a best size counts if others on both sides, so far off in ln N, are worse
+
+    def optima(self, taken: Flags) -> tuple[Array, Array, Flags]:
+        """Return ln N and ln D of the best of the curves that are taken [curves], and which count, each [m]."""
+        L = np.where(taken, self.log_L, np.inf)
+        best, here = L.argmin(axis=1), np.isfinite(L)
+        N = self.log_N[best]
+        least = np.where(here, self.log_N, np.inf).min(axis=1)
+        largest = np.where(here, self.log_N, -np.inf).max(axis=1)
+        within = (least + self.reach <= N) & (N + self.reach <= largest)
+        return N, self.log_D[np.arange(N.size), best], within
+
+    def draws(self, rng: np.random.Generator, n: int) -> tuple[Array, Flags]:
+        """Return ln N and ln D of the optima [2, n, m] of as many curves, drawn with replacement, and which count."""
+        drawn = rng.integers(self.log_N.size, size=(n, self.log_N.size))
+        each = [self.optima(np.bincount(rows, minlength=self.log_N.size) > 0) for rows in drawn]
+        N, D, counts = map(np.array, zip(*each, strict=True))
+        return np.stack([N, D]), counts
 
 
 def lowest(N: Array, L: Array) -> int:
