@@ -74,7 +74,7 @@ DRAW = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "shades", "ticks"}))
+@pytest.mark.parametrize("name", sorted(set(figures.__all__) - {"LABELS", "exponents", "shades", "ticks"}))
 def test_every_figure_labels_its_axes_and_changes_no_setting(name):
     before, ax = dict(mpl.rcParams), axes()
     DRAW[name](ax)

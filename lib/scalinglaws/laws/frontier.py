@@ -90,6 +90,12 @@ class Frontier:
         power law by more than the runs' noise. So the moves are multiplied by s/x, with s² the scatter of the budgets
         around the power law over that of the draws, and x² drawn from chi-squared over its degrees of freedom: what
         Student's t does for a line through few points. The runs' own noise counts in s as `PRIOR_FREEDOM` degrees.
+        Training curves are drawn whole, with replacement, and their envelope is found again.
+
+        Of 400 simulated sets at 5 and at 9 budgets of seven sizes, with 0.3 and 1% of noise, with and without optima
+        that scatter besides, 95% intervals of a, N_opt and D_opt held in 92.8 to 97.5%, of the loss at ten times the
+        largest budget in 93.5 to 99.2% (`benchmarks/optima.py`). Budgets drawn with replacement, at 0.3%, hold in 88 to
+        90%, runs drawn alone in 48 to 94%.
 
         Parameters
         ----------
@@ -101,8 +107,8 @@ class Frontier:
         Raises
         ------
         FitError
-            If there is nothing to resample: optima read from an older file, or two budgets with no more runs than the
-            curve has coefficients.
+            If there is nothing to resample: optima read from a file without the runs, or two budgets with no more runs
+            than the curve has coefficients.
         """
         if self.optima is None:
             raise FitError(f"{self.source}: the runs are not at hand, so that they cannot be resampled; fit them again")
