@@ -199,7 +199,14 @@ def test_names_that_say_something_else_are_not_taken():
         assert columns.meaning(name) is None, name
 
 
-UNITS = [("params_M", 1e6), ("N (B)", 1e9), ("tokens_T", 1e12), ("params (thousands)", 1e3), ("D [1e9 tokens]", 1e9)]
+UNITS = [
+    ("params_M", 1e6),
+    ("N (millions)", 1e6),
+    ("N (B)", 1e9),
+    ("tokens_T", 1e12),
+    ("params (thousands)", 1e3),
+    ("D [1e9 tokens]", 1e9),
+]
 UNITS += [("GFLOPs", 1e9), ("total ZFLOPs", 1e21), ("compute_pf_days", 8.64e19), ("FLOPs (×10^18)", 1e18), ("N", None)]
 
 
@@ -270,6 +277,23 @@ def test_a_run_that_ends_in_nan_diverged():
 def test_lists_in_json_are_curves():
     rows = [{"N": n, "D": [d / 4, d / 2, d], "loss": [x + 1, x + 0.5, x]} for n, d, x in LIST]
     assert_same(sl.read_runs(save(json.dumps(rows), "runs.json")))
+    history = [[{"step": k, "eval_loss": x + 2 - k, "tokens": d * k / 2} for k in (1, 2)] for _, d, x in LIST]
+    rows = [{"name": f"r{k}", "config": {"n_params": N[k]}, "history": history[k]} for k in range(12)]
+    assert_same(sl.read_runs(save(json.dumps(rows), "runs.json")))
+    Path("each").mkdir()
+    for row in rows:
+        save(json.dumps(row), f"each/{row['name']}.json")
+    assert_same(sl.read_runs("each"))
+
+
+def test_losses_on_several_texts_are_no_curve():
+    """A list of results without steps: to take the last would be a guess."""
+    rows = [
+        {"params": n, "tokens": d, "results": [{"loss": x, "set": "a"}, {"loss": x + 1, "set": "b"}]}
+        for n, d, x in LIST
+    ]
+    with pytest.raises(ValueError, match="no column for L"):
+        sl.read_runs(save(json.dumps(rows), "runs.json"))
 
 
 def test_evenly_spaced_tokens_without_a_label_are_doubtful():
@@ -543,6 +567,8 @@ def test_trainer_states_without_tokens_want_a_table_of_runs():
     points = sl.read_runs(".")
     assert len(points) == 11
     assert any("stopped_at_step_500_of_1000" in note for note in points.notes)
+    save(SIZES[["run", "N"]], "sizes.csv")  # D by the trainer's FLOPs
+    assert sl.read_runs(".").columns["D"] == pytest.approx(points.columns["D"])
 
 
 def test_a_folder_of_tensorboard():
@@ -587,6 +613,31 @@ def test_a_chart_with_a_column_a_run():
     save(SIZES[:5], "runs.csv")
     with pytest.raises(ValueError, match=r"runs\.csv has no line for r10"):
         sl.read_runs(".")
+
+
+def test_a_column_a_run_by_its_bare_name():
+    chart = pd.DataFrame({"step": STEPS} | {f"r{k}": curve(k) for k in range(12)})
+    with pytest.raises(ValueError, match=r"curves of 12 runs .* no column says N"):
+        sl.read_runs(save(chart, "chart.csv"))
+    save(SIZES, "runs.csv")
+    assert_same(sl.read_runs("."))
+
+
+def test_a_folder_a_run_and_a_file_a_metric():
+    for k in range(12):
+        Path(f"r{k}").mkdir()
+        for tag, off in (("eval_loss", 0.0), ("train_loss", -0.1)):
+            save(pd.DataFrame({"Wall time": STEPS * 1.5, "Step": STEPS, "Value": curve(k) + off}), f"r{k}/{tag}.csv")
+    save(SIZES, "sizes.csv")
+    assert_same(sl.read_runs("."))
+
+
+def test_names_of_sizes_are_no_names_of_runs():
+    table = RUNS.assign(name=[f"{n / 1e6:g}M" for n in N], step=(RUNS["D"] / 5e5).astype(int))
+    with pytest.raises(ValueError, match="are they readings of one run"):
+        sl.read_runs(save(table))
+    assert_same(sl.read_runs("runs.csv", readings="all"))
+    assert_same(sl.read_runs(save(table.drop(columns="step"))))
 
 
 def test_a_folder_of_tables():

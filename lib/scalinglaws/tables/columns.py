@@ -152,6 +152,11 @@ def roles(names: Sequence[str], wanted: str) -> list[str]:
     return [name for name in names if role(name) == wanted]
 
 
+def step_of(names: Sequence[str]) -> str | None:
+    """The column of steps; one of epochs only where there is no other."""
+    return min(roles(names, "step"), key=lambda name: "epoch" in name.casefold(), default=None)
+
+
 def is_name(cell: str) -> bool:
     """Whether a text is the name of something that is known here."""
     return meaning(cell) is not None or bool(role(cell))

@@ -57,15 +57,20 @@ def load_folder(folder: Path) -> Sheet:
     return _with_table(_stacked([curve for _, curve in curves], pivot=True), tables)
 
 
-def by_run(sheet: Sheet) -> Sheet | None:
-    """Curves with a row for each reading, of a sheet that has a column for each run; None where it has none."""
+def by_run(sheet: Sheet, *, bare: bool = True) -> Sheet | None:
+    """Curves with a row for each reading, of a sheet that has a column for each run; None where it has none.
+
+    With ``bare``, columns that stand behind one of steps and have names of nothing else are losses of runs.
+    """
     found = {name: match for name in sheet.header if (match := PER_RUN.fullmatch(name))}
     values = {
         name: match
         for name, match in found.items()
         if not match["metric"].casefold().endswith(("__min", "__max", "_step"))
     }
-    if not values or len(sheet.header) - len(found) > 2:
+    if not values:
+        return _by_bare_name(sheet) if bare else None
+    if len(sheet.header) - len(found) > 2:
         return None
     axis = next((name for name in sheet.header if name not in found), None)
     at = sheet.cells(axis) if axis else list(range(len(sheet)))
@@ -76,6 +81,20 @@ def by_run(sheet: Sheet) -> Sheet | None:
         parts.append(_long(run, axis or "step", at, own))
     whole = _stacked(parts)
     return replace(whole, form=sheet.form, separator=sheet.separator).noting(f"a column for each of {len(runs)} runs")
+
+
+def _by_bare_name(sheet: Sheet) -> Sheet | None:
+    """Curves of a sheet with steps or tokens in the first column and a column of losses for each run."""
+    axis, *runs = sheet.header or ("",)
+    is_axis = columns.role(axis) == "step" or ((known := columns.meaning(axis)) is not None and known.letter == "D")
+    if not is_axis or len(runs) < 2 or any(columns.is_name(name) for name in runs) or "" in runs:
+        return None
+    if not all((sheet.numbers(name) > 0).any() for name in runs):
+        return None
+    at = sheet.cells(axis)
+    whole = _stacked([_long(run, axis, at, {"loss": sheet.cells(run)}) for run in runs])
+    note = f"a column for each of {len(runs)} runs, taken to hold losses"
+    return replace(whole, form=sheet.form, separator=sheet.separator).noting(note)
 
 
 def trainer_state(states: Mapping[str, Any]) -> Sheet:
@@ -93,6 +112,8 @@ def trainer_state(states: Mapping[str, Any]) -> Sheet:
         }
         if flops and tokens:
             own["n_params_nonemb"] = params_6nd(flops, tokens)
+        elif flops:
+            own["total_flos"] = flops  # of the whole run
         for entry in history:
             if {"loss", "eval_loss"} & entry.keys():
                 seen = entry.get("num_input_tokens_seen") or (tokens if entry.get("step") == step else None)
@@ -146,11 +167,14 @@ def _curve(sheet: Sheet, name: str) -> Sheet | None:
     if lower >= TENSORBOARD:
         match = EXPORT.fullmatch(name.rpartition("/")[2])
         run, tag = (match["run"], match["tag"]) if match else (name, "loss")
+        home, _, last = name.rpartition("/")
+        if not match and home and columns.meaning(last) is not None:
+            run, tag = home, last  # a folder for each run, a file for each metric
         of = {each.casefold(): each for each in sheet.header}
         return _long(run, "step", sheet.cells(of["step"]), {tag: sheet.cells(of["value"])})
     if (wide := by_run(sheet)) is not None:
         return wide
-    steps, runs = columns.roles(sheet.header, "step"), columns.roles(sheet.header, "run")
+    steps, runs = columns.step_of(sheet.header), columns.roles(sheet.header, "run")
     losses = [each for each in sheet.header if (found := columns.meaning(each)) and found.letter == "L"]
     if not losses or runs or len(sheet) < 2:
         return None
@@ -179,7 +203,7 @@ def _stacked(sheets: Sequence[Sheet], *, pivot: bool = False) -> Sheet:
         ]
         for name in header
     }
-    step = next(iter(columns.roles(header, "step")), None)
+    step = columns.step_of(header)
     if pivot and step and "run" in cells:
         keys = list(zip(map(str, cells["run"]), map(str, cells[step]), strict=True))
         if len({*keys}) < len(keys):

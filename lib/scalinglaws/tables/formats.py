@@ -114,7 +114,8 @@ def _of_json(value: Any) -> Sheet:
         return _of_records([dict(zip(map(str, value["columns"]), row, strict=False)) for row in value["data"]])
     lists = {key: inner for key, inner in value.items() if isinstance(inner, list)}
     tables = [inner for inner in lists.values() if inner and all(isinstance(each, dict) for each in inner)]
-    if tables:
+    rest = _flat({key: inner for key, inner in value.items() if not isinstance(inner, list)})
+    if tables and not any(columns.meaning(key) for key in rest):
         return _of_records(max(tables, key=len))
     if len(lists) == len(value) and len({*map(len, lists.values())}) == 1:
         return _of_records([dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)])
@@ -140,10 +141,17 @@ def _of_records(
 
 
 def _flat(record: dict[str, Any], home: str = "") -> dict[str, Any]:
+    """A record without nesting: names with slashes; of a list of readings, each with its step, a list for each name."""
     out: dict[str, Any] = {}
     for key, value in record.items():
+        if isinstance(value, list) and value and all(isinstance(each, dict) and _has_step(each) for each in value):
+            value = {name: [each.get(name) for each in value] for each in value for name in each}
         out |= _flat(value, f"{home}{key}/") if isinstance(value, dict) else {f"{home}{key}": value}
     return out
+
+
+def _has_step(reading: dict[str, Any]) -> bool:
+    return any(columns.role(name) == "step" for name in reading)
 
 
 def _exploded(sheet: Sheet) -> Sheet:

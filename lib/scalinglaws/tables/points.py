@@ -129,7 +129,7 @@ def read_runs(
     )  # fmt: skip
     path = Path(path)
     try:
-        return _points(_sheet(path), asked)
+        return _points(_sheet(path, bare=not asked.named), asked)
     except OSError as error:
         raise ValueError(
             f"{path}: {error.strerror or error}; give a table with a header line, or a folder of curves"
@@ -140,14 +140,14 @@ def read_runs(
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def _sheet(path: Path) -> Sheet:
-    """The table of a file or folder, with a row for each run or reading."""
+def _sheet(path: Path, *, bare: bool) -> Sheet:
+    """The table of a file or folder, with a row for each run or reading; ``bare`` as for `folders.by_run`."""
     if path.is_dir():
         return folders.load_folder(path)
     sheet = formats.load(path)
     if {name.casefold() for name in sheet.header} >= folders.TENSORBOARD:
         raise ValueError(f"is the curve of one run as TensorBoard writes it; {folders.HOW}")
-    return folders.by_run(sheet) or _turned(sheet)
+    return folders.by_run(sheet, bare=bare) or _turned(sheet)
 
 
 def _turned(sheet: Sheet) -> Sheet:
@@ -203,7 +203,7 @@ def _chosen(sheet: Sheet, asked: Asked) -> dict[str, Choice]:
     try:
         return choose(sheet, asked.needs, asked.named, asked.unit)
     except NoColumn as error:
-        if sheet.place != "reading":
+        if sheet.place != "reading" or "run" not in sheet.header:
             raise
         raise ValueError(folders.ask_for_sizes(sheet, error.letter)) from error
 
@@ -249,7 +249,7 @@ def _with_tokens(sheet: Sheet, asked: Asked, notes: list[str]) -> Sheet:
     if "D" in known or "D" not in asked.needs or {"N", "C"} <= known:
         return sheet
     per_step = next(iter(columns.roles(sheet.header, "tokens_per_step")), None)
-    steps = next(iter([*columns.roles(sheet.header, "step"), *columns.roles(sheet.header, "steps")]), None)
+    steps = columns.step_of(sheet.header) or next(iter(columns.roles(sheet.header, "steps")), None)
     if per_step is None or steps is None or "epoch" in steps.casefold():
         return sheet
     notes.append(f"D is {shown(steps)} times {shown(per_step)}")
@@ -278,8 +278,8 @@ def _runs(
     how = asked.readings or ("cluster" if asked.curves or whole else "last")
     sheet, labels = _with_loss(sheet, labels, chosen, notes)
     if how == "cluster":
-        if "D" in chosen and not reading.varies_within(labels, chosen["D"].values(sheet)):
-            need = "needs the tokens of each reading, and D is one value for each run"
+        if not any(reading.varies_within(labels, chosen[x].values(sheet)) for x in "DCx" if x in chosen):
+            need = "needs the tokens of each reading, and they are one value for each run"
             raise ValueError(f"--readings cluster {need}; use --readings last")
         notes.append(f"{len(sheet)} readings of {n_runs} runs by {by}: all are kept, labelled by run")
         return sheet, np.array(sheet.text(name), dtype=object) if name else labels, n_runs

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,7 @@ def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.
     None for the numbers: every row is a run. Where a column of steps stands alone, a run begins where steps begin
     again.
     """
-    step = next(iter(columns.roles(sheet.header, "step")), None)
+    step = columns.step_of(sheet.header)
     for role in ("run", "name"):
         for name in columns.roles(sheet.header, role):
             said = sheet.text(name)
@@ -79,6 +79,10 @@ def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.
                 continue  # a group of runs, such as a family of models
             if role == "name" and (step is None or (N is not None and not _counts_up(sheet, step, labels))):
                 continue  # such as the name of a size
+            if role == "name" and N is not None and labels.max() + 1 == len(np.unique(N)):
+                order = np.lexsort((sheet.numbers(step or name), labels))
+                if not _even(sheet.numbers(step or name)[order], labels[order]):
+                    _ask(step or name)  # a name for each size, and steps as of a design
             return name, labels, step
     if step is None or len(sheet) < 3:
         return None, None, None
@@ -92,11 +96,16 @@ def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.
     if lengths.max() < 3 or np.isnan(at).any():
         return None, None, None
     if np.median(lengths) < 3 or not _even(at, labels):
-        raise ValueError(
-            f"column {shown(step)} stands beside several rows of one size, and no column names runs: are they readings "
-            "of one run? Name the column of runs with --cluster, or --readings all if each row is a run of its own"
-        )
+        _ask(step)
     return None, labels, step
+
+
+def _ask(step: str) -> NoReturn:
+    """Ask whether rows are readings."""
+    raise ValueError(
+        f"column {shown(step)} stands beside several rows of one size, and no column names runs: are they readings "
+        "of one run? Name the column of runs with --cluster, or --readings all if each row is a run of its own"
+    )
 
 
 def _counts_up(sheet: Sheet, step: str, labels: NDArray[np.intp]) -> bool:

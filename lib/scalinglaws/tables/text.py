@@ -27,7 +27,7 @@ FORMS = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV", "|": "text with ba
 
 def table_in(text: str) -> Sheet:
     """The table in a text."""
-    begun = lines_of(text[:BEGINNING])[:200]
+    begun = lines_of(text[:BEGINNING])
     if any(RULE.fullmatch(line) and re.search(r"[|+\u2500-\u257f]", line) for line in begun):
         return _drawn(lines_of(text))
     return _separated(text)
