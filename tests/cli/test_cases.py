@@ -212,6 +212,7 @@ def test_a_floor_at_its_bound_is_said_first(capsys):
     """The free floor of these points is below zero, which `power_floor` does not have."""
     text, _ = out(capsys, "negative_floor.csv", "--law", "power_floor", "--bootstrap", "0")
     assert text.startswith("power_floor: at_bound: certified, with E at 0")
+    assert "with the floor at its bound alpha is not to be believed" in text
 
 
 @pytest.mark.parametrize(("column", "p"), [("N_opt", 0.503), ("D_opt", 0.498)])
@@ -231,6 +232,7 @@ def test_a_pinned_floor(capsys):
 
 def test_standard_errors_weigh(capsys):
     """Five points with a standard error of .05 and fifteen with .002; the law behind them has a = .4516."""
+    assert "loss_se may be standard errors of the losses: --se weighs by them" in fitted(capsys, "with_se.csv")[1]
     plain, weighed = (fitted(capsys, "with_se.csv", *flags)[0]["a"] for flags in ([], ["--se", "loss_se"]))
     assert abs(weighed - A) < abs(plain - A) / 3
     assert weighed == pytest.approx(A, abs=0.01)

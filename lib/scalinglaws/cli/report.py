@@ -215,6 +215,10 @@ def _cautions(found: Fit, cloud: Bootstrap | None) -> tuple[str, ...]:
     """What to distrust in a fit, the most serious first."""
     out = [] if found.status in USABLE else ["the parameters below are not determined; do not use them"]
     out += identifiability(found).findings
+    if "E" in found.at_bound and found.theta["E"] == 0:
+        names = [name for name in ("alpha", "beta") if name in found.theta]
+        said = f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} not to be believed"
+        out.append(f"with the floor at its bound {said}: pin the floor, --fix E=..., if it is known")
     if {"N", "D"} <= {*found.x} and np.ptp(np.log(found.x["N"] * found.x["D"])) < np.log(1.05):
         out.append("all runs have one budget: how the optimum moves with compute rests on the form of the law alone")
     if cloud is not None and cloud.message:

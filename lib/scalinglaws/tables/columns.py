@@ -152,6 +152,12 @@ def roles(names: Sequence[str], wanted: str) -> list[str]:
     return [name for name in names if role(name) == wanted]
 
 
+def is_standard_error(name: str) -> bool:
+    """Whether a column has standard errors of a loss."""
+    own = {*words_of(name)[0]}
+    return bool(own & _L_HEADS and own & {"se", "sem", "stderr"})
+
+
 def step_of(names: Sequence[str]) -> str | None:
     """The column of steps; one of epochs only where there is no other."""
     return min(roles(names, "step"), key=lambda name: "epoch" in name.casefold(), default=None)

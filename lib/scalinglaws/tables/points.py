@@ -194,7 +194,7 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     account = _account(sheet, rows, n_runs, places, values, chosen, unit, derived)
     return Points(
         columns=values, labels=None if labels is None else labels[keep], unit=unit,
-        notes=tuple(dict.fromkeys([account, *_others(chosen), *notes])), warnings=tuple(dict.fromkeys(doubts)),
+        notes=tuple(dict.fromkeys([account, *_others(sheet, chosen), *notes])), warnings=tuple(dict.fromkeys(doubts)),
     )  # fmt: skip
 
 
@@ -380,18 +380,23 @@ def _account(
     size = values["L"].size
     runs = f"{size:,} points" if size != n_runs else f"{n_runs:,} runs"
     runs += f" at {places:,} places (N, D)" if places else ""
-    taken = ", ".join(choice.words() for choice in sorted(chosen.values(), key=lambda each: each.letter == "L"))
+    letters = sorted(chosen, key=lambda letter: [*"NDCUSx", "L", "se", "weights"].index(letter))
+    taken = ", ".join(chosen[letter].words() for letter in letters if letter != "L")
     how = {"perplexity": " (ln of perplexity)", "bits": " (bits times ln 2)"}.get(chosen["L"].unit or "", "")
-    return "; ".join([f"read {rows:,} rows ({sheet.form}): {runs}", f"{taken} in {unit}{how}", *derived])
+    loss = f"{chosen['L'].words()} in {unit}{how}"
+    return "; ".join([f"read {rows:,} rows ({sheet.form}): {runs}", ", ".join(filter(None, [taken, loss])), *derived])
 
 
-def _others(chosen: Mapping[str, Choice]) -> list[str]:
-    """The columns that could have been taken as well, letter by letter."""
+def _others(sheet: Sheet, chosen: Mapping[str, Choice]) -> list[str]:
+    """The columns that could have been taken as well."""
     out = []
     for letter, choice in chosen.items():
         if choice.others:
             why = f" ({choice.why})" * bool(choice.why)
             out.append(f"{letter} could also be {' or '.join(map(shown, choice.others[:4]))}: --{letter} chooses{why}")
+    errors = [] if "se" in chosen else [name for name in sheet.header if columns.is_standard_error(name)]
+    if errors:
+        out.append(f"{names(errors)} may be standard errors of the losses: --se weighs by them")
     return out
 
 
