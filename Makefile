@@ -43,7 +43,7 @@ derived: $(STAMP)  ## Store again, in data/derived, what chapters compute from o
 	  $(BIN)/python -m pytest $$(grep -l book.derived chapters/*.ipynb) --nbmake --nbmake-kernel=python3 \
 	  --nbmake-timeout=600 -n 2
 	OMP_NUM_THREADS=1 SCALINGLAWS_DERIVED=$(CURDIR)/data/derived $(BIN)/python -c \
-	  "from scalinglaws.book import gallery; gallery.table()"
+	  "from scalinglaws.book import gallery; gallery.table(); gallery.forecasts()"
 
 claims: $(STAMP)  ## Run every notebook and write the ledger of claims, data/claims.csv, afresh
 	rm -rf _build/claims

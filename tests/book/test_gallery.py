@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from scalinglaws import datasets, published
 from scalinglaws.book import figures, gallery, public
+from scalinglaws.laws.catalogue import coupled
+from scalinglaws.laws.fit import FitError
 from scalinglaws.laws.frontier import approach2
 
 
@@ -20,11 +22,12 @@ def table():
         return gallery.table()
 
 
-def test_the_runs_give_the_stored_gallery(monkeypatch):
+@pytest.mark.parametrize("results", ["table", "forecasts"])
+def test_the_runs_give_the_stored_gallery(monkeypatch, results):
     if not os.environ.get("SCALINGLAWS_DATASETS"):
         pytest.skip("SCALINGLAWS_DATASETS is not set: no public data to compute the results from")
     monkeypatch.setattr(datasets.pooch, "retrieve", lambda *args, **options: pytest.fail("the folder lacks a file"))
-    gallery.table()  # `derived` compares
+    getattr(gallery, results)()  # `derived` compares
 
 
 def test_every_set_has_its_laws_and_each_interval_its_exponent(table):
@@ -74,3 +77,30 @@ def test_the_figure_has_every_exponent_and_what_was_published(table):
     hollow = np.concatenate([line.get_xdata() for line in ax.lines if line.get_marker() == "D"])
     assert np.sort(hollow[np.isfinite(hollow)]) == pytest.approx(np.sort(table["published_a"].dropna()))
     assert [label.get_text() for label in ax.get_yticklabels()] == [each.name for each in gallery.SETS]
+
+
+def test_every_set_has_both_laws_with_a_hold_out_of_its_own_runs(monkeypatch, table):
+    monkeypatch.setattr(public, "raw", lambda name: None)
+    found, n_runs = gallery.forecasts(), table.drop_duplicates("set").set_index("set")["n_runs"]
+    assert found["set"].tolist() == [each.name for each in gallery.SETS for _ in range(2)]
+    assert found["law"].tolist() == ["chinchilla", "coupled"] * len(gallery.SETS)
+    assert (found["n_seen"] + found["n_hidden"]).tolist() == n_runs[found["set"]].tolist()
+    assert (found["mean_error"].abs() <= found["rms"]).all()
+    by_surface = table[table["approach"] == "3"].set_index("set")
+    sums = found[found["law"] == "chinchilla"].set_index("set")
+    assert sums["status"].equals(by_surface["status"].loc[sums.index])
+    assert sums["rms_beyond_noise"].to_numpy() == pytest.approx(by_surface["rms_beyond_noise"].loc[sums.index])
+
+
+def test_forecasts_of_runs_that_follow_the_coupled_law_tell_the_laws_apart():
+    N, C = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 9), np.geomspace(1e18, 1e20, 5)))
+    theta = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37, "k": 0.5}
+    noise = 0.001 * np.random.default_rng(0).normal(size=45)
+    runs = pd.DataFrame({"N": N, "D": C / 6 / N, "C": C, "L": coupled.value(theta, N, C / 6 / N) * np.exp(noise)})
+    found = gallery.tested(runs)
+    assert [found[law]["status"] for law in ("chinchilla", "coupled")] == ["misfit", "ok"]
+    assert {of["factor"] for of in found.values()} == {16.0}
+    assert found["coupled"]["n_hidden"] == (C > 1e20 / 16 * (1 + 1e-9)).sum()
+    assert found["coupled"]["rms"] < 0.5 * found["chinchilla"]["rms"]
+    with pytest.raises(FitError, match="chinchilla: "):
+        gallery.tested(runs[:6])

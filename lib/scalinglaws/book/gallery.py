@@ -15,13 +15,17 @@ import pandas as pd
 from scalinglaws import published
 from scalinglaws.book.public import derived
 from scalinglaws.counting import per_param_token
+from scalinglaws.laws.backtest import backtest
 from scalinglaws.laws.bootstrap import bootstrap
-from scalinglaws.laws.fit import FitError
+from scalinglaws.laws.catalogue import chinchilla, coupled
+from scalinglaws.laws.fit import FitError, fit
 from scalinglaws.laws.frontier import approach2, approach3
 
-__all__ = ["SETS", "SOURCES", "Set", "best_of_each", "exponents", "table"]
+__all__ = ["SETS", "SOURCES", "Set", "best_of_each", "exponents", "forecasts", "table", "tested"]
 
 RESAMPLES = 399
+HELD_BACK = (4, 16)  # hold-outs: a fit sees the runs below the largest compute over each of these
+REFITS = 9  # of a hold-out, whose intervals are not used
 LEVEL = 0.95
 SOURCES = ("open-athena-isoflops", "misfitting", "kyo-takano", "step-law")
 Runs = pd.DataFrame  # columns N, D, C, L
@@ -173,3 +177,64 @@ def _published(of: Set, approach: str) -> dict[str, Any]:
     id, letter = of.theirs[approach]
     value = published.value(id, "exponent" if id == "T09" else letter)
     return {"published_a": 1 - value if letter == "b" else value, "row": id}
+
+
+def tested(runs: Runs) -> dict[str, dict[str, Any]]:
+    """Return whether the sum and the coupled law fit one set of runs, and by how much their forecasts miss.
+
+    >>> N, C = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 9), np.geomspace(1e18, 1e20, 5)))
+    >>> D = C / 6 / N
+    >>> L = coupled.value({"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37, "k": 0.5}, N, D)
+    >>> runs = pd.DataFrame({"N": N, "D": D, "C": C, "L": L * np.exp(0.001 * np.random.default_rng(0).normal(size=45))})
+    >>> {law: of["status"] for law, of in tested(runs).items()}
+    {'chinchilla': 'misfit', 'coupled': 'ok'}
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Columns N, D, C and L.
+
+    Returns
+    -------
+    dict
+        By the name of the law: ``status`` of the fit, ``rms_beyond_noise`` of its lack of fit (nan where that is not
+        tested), and of the farthest hold-out by compute that the runs allow ``factor``, ``n_seen``, ``n_hidden``,
+        ``mean_error`` and ``rms``, see `backtest.Cut`.
+
+    Raises
+    ------
+    FitError
+        If there are too few runs, or no hold-out could be made.
+    """
+    columns, out = {letter: runs[letter].to_numpy(float) for letter in "NDL"}, {}
+    for law in (chinchilla, coupled):
+        found = fit(law, **columns)
+        held = backtest(law, C=runs["C"].to_numpy(float), factors=HELD_BACK, n=REFITS, **columns)
+        if not held.cuts:
+            raise FitError(f"{law.name}: {held.line()}")
+        beyond = np.nan if found.lack_of_fit is None else found.lack_of_fit.rms_beyond_noise
+        errors = {name: value for name, value in held.cuts[-1].record().items() if name != "inside"}
+        out[law.name] = {"status": str(found.status), "rms_beyond_noise": beyond} | errors
+    return out
+
+
+def _all_tested(*sources: Runs) -> dict[str, Any]:
+    """`tested` of every set, by its name."""
+    given = dict(zip(SOURCES, sources, strict=True))
+    return {each.name: tested(each.chosen(given[each.source])) for each in SETS}
+
+
+def forecasts() -> pd.DataFrame:
+    """Return a row for each set and law, the sum and the coupled law: does it fit, and do its forecasts hold?
+
+    Returns
+    -------
+    DataFrame
+        ``set``, ``law``, and what `tested` has, errors as shares and not in percent.
+
+    >>> found = forecasts()
+    >>> found.loc[found["law"] == "chinchilla", "status"].unique().tolist()
+    ['misfit']
+    """
+    found = derived("gallery-forecasts", _all_tested, *SOURCES)
+    return pd.DataFrame([{"set": name, "law": law} | row for name, of in found.items() for law, row in of.items()])
