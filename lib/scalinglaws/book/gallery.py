@@ -206,7 +206,8 @@ def tested(runs: Runs) -> dict[str, dict[str, Any]]:
     FitError
         If there are too few runs, or no hold-out could be made.
     """
-    columns, out = {letter: runs[letter].to_numpy(float) for letter in "NDL"}, {}
+    columns: dict[str, Any] = {letter: runs[letter].to_numpy(float) for letter in "NDL"}
+    out = {}
     for law in (chinchilla, coupled):
         found = fit(law, **columns)
         held = backtest(law, C=runs["C"].to_numpy(float), factors=HELD_BACK, n=REFITS, **columns)
