@@ -5,7 +5,7 @@ Weights, gradients and moments are flat, (K..., P), as in `model`; `adamw` and `
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -93,24 +93,31 @@ def muon(
     """
     of_g, of_m, of_v = (weights(z, model) for z in (g, m, v))
     of_eps = weights(eps, model) if isinstance(eps, Tensor) else dict.fromkeys(of_g, eps)
-    changes = []
+    changes, ahead = dict.fromkeys(of_g, g), {}
     for name in of_g:
         if kind(name) == "hidden":
             of_m[name].lerp_(of_g[name], 1 - MUON_MOMENTUM)
-            ahead = of_g[name].lerp(of_m[name], MUON_MOMENTUM)  # Nesterov's: the mean after one more such gradient
-            change = _orthogonal_parts(ahead, 3 if name.endswith("qkv") else 1, dtype)
+            nesterov = of_g[name].lerp(of_m[name], MUON_MOMENTUM)  # the mean after one more such gradient
+            parts = 3 if name.endswith("qkv") else 1
+            ahead[name] = nesterov.unflatten(-1, (parts, -1)).transpose(-2, -3)  # K... parts inputs outputs
         else:
-            change = adamw(of_g[name], of_m[name], of_v[name], config.betas, corrections, of_eps[name])
-        changes.append(change.flatten(-2))
-    return torch.cat(changes, dim=-1)
+            changes[name] = adamw(of_g[name], of_m[name], of_v[name], config.betas, corrections, of_eps[name])
+    for name, matrices in zip(ahead, _all_orthogonal([*ahead.values()], dtype), strict=True):
+        n_inputs, n_outputs = matrices.shape[-2:]
+        changes[name] = math.sqrt(max(1.0, n_outputs / n_inputs)) * matrices.transpose(-2, -3).flatten(-2)
+    return torch.cat([change.flatten(-2) for change in changes.values()], dim=-1)
 
 
-def _orthogonal_parts(matrix: Tensor, parts: int, dtype: torch.dtype) -> Tensor:
-    """`orthogonal` of each of the matrices that lie side by side in (K..., inputs, parts x outputs)."""
-    split = matrix.unflatten(-1, (parts, -1)).transpose(-2, -3)  # K... parts inputs outputs
-    n_inputs, n_outputs = split.shape[-2:]
-    change = math.sqrt(max(1.0, n_outputs / n_inputs)) * orthogonal(split, dtype)
-    return change.transpose(-2, -3).flatten(-2)
+def _all_orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """`orthogonal` of each (K..., parts, a, b), all of one shape or its transpose in one batch: half the time."""
+    wide = [x if x.shape[-2] <= x.shape[-1] else x.transpose(-1, -2) for x in matrices]
+    found = list(wide)
+    for shape in dict.fromkeys(x.shape[-2:] for x in wide):
+        which = [i for i, x in enumerate(wide) if x.shape[-2:] == shape]
+        together = orthogonal(torch.cat([wide[i] for i in which], dim=-3), dtype)
+        for i, part in zip(which, together.split([wide[i].shape[-3] for i in which], dim=-3), strict=True):
+            found[i] = part if matrices[i].shape == wide[i].shape else part.transpose(-1, -2)
+    return found
 
 
 def orthogonal(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
