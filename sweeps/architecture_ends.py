@@ -9,7 +9,7 @@ from scalinglaws import recipe
 from scalinglaws.config import ModelConfig, RunSpec
 from scalinglaws.lab import grids
 
-# In 24 of the 42 cells of `architecture` the best of its rates, 2^-8 to 2^-6, was an end. Each cell is here, since the
+# In 25 of the 42 cells of `architecture` the best of its rates, 2^-8 to 2^-6, was an end. Each cell is here, since the
 # two families are to be compared at equal seeds.
 SHORT = tuple(2**k for k in range(18, 21))  # branches of one trunk
 LONG = tuple(2**k for k in range(21, 24))
