@@ -101,6 +101,9 @@ VALUES = [
     ("isoflop_5_sizes.csv", [], 25, A, 1e-9, "approach 3 of isoFLOP runs"),
     ("isoflop_5_sizes.csv", ["--approach", "2"], 25, A, 1e-9, "approach 2, five sizes a budget"),
     ("isoflop_4_sizes_offcenter.csv", [], 20, A, 1e-9, "approach 3 needs no valley"),
+    ("isoflop_4_sizes_offcenter.csv", ["--approach", "2"], 20, A, 1e-5, "vertex between the first two of four sizes"),
+    ("flops_not_6nd_mild.csv", ["--approach", "2"], 49, 0.4616, 1e-4, "C counts otherwise than 6 N D"),
+    ("flops_not_6nd_mild.csv", [], 49, A, 1e-9, "the surface is one of N and D alone"),
     ("billions_both.csv", ["--N", "params:B", "--D", "tokens:B"], 30, 0.4596, 1e-4, "the question, answered"),
     ("units_in_header.csv", ["--N", "N (M):1", "--D", "tokens (B):1"], 30, 0.4525, 1e-4, "the question, answered"),
     ("moe_totals.csv", [], 16, 0.4221, 1e-4, "active parameters, since the totals are all alike"),
@@ -123,6 +126,19 @@ def test_intervals_by_run_hold_the_truth_and_by_reading_they_do_not(capsys):
     assert any("360 readings of 18 runs" in line for line in lines)
     low, high = fitted(capsys, "curves.csv", "--readings", "all", "--bootstrap", "199")[0]["intervals"]["a"]
     assert low > A
+
+
+def test_compute_that_is_not_6nd_has_its_own_exponent_of_tokens(capsys):
+    """C/(N D) drifts with C, so that b is .472 by parabolas in ln D, and not 1 - a."""
+    got, _ = fitted(capsys, "flops_not_6nd_mild.csv", "--approach", "2")
+    assert got["b"] == pytest.approx(0.472, abs=0.005)
+    assert any("drifts" in text for text in got["warnings"])
+    _, lines = fitted(capsys, "flops_not_6nd_mild.csv")
+    assert any(
+        line.startswith("C in 'C' is 3.76 to 5.49 times N D") and "--approach 2 counts as the runs did" in line
+        for line in lines
+    )
+    assert not any("is not read" in line for line in fitted(capsys, "gflops.csv")[1])  # 6 N D in another unit
 
 
 def test_crashed_runs_are_named(capsys):
@@ -263,8 +279,7 @@ def test_usual_names_are_found():
 
 def test_every_case_is_tested():
     named = {*DRESSES, *(name for name, *_ in VALUES), *(name for name, *_ in REFUSED), "names.txt"}
-    frontier = {"flops_not_6nd_mild.csv"}  # of the counting of C: `tests/laws/test_frontier.py`
-    assert {path.name for path in CASES.iterdir()} - named == frontier | {"with_se.csv"}
+    assert {path.name for path in CASES.iterdir()} - named == {"with_se.csv"}  # in `test_standard_errors_weigh`
 
 
 def test_a_fit_in_python_is_that_of_the_command(capsys):

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -479,7 +480,10 @@ def test_a_million_rows(capsys):
     N, D = (np.exp(rng.uniform(low, high, 1_000_000)) for low, high in ((16, 21), (21, 26)))
     L = laws.chinchilla.value(TRUTH, N, D) * np.exp(0.01 * rng.normal(size=N.size))
     np.savetxt("runs.csv", np.stack([N, D, L], axis=1), fmt="%.9g", delimiter=",", header="N,D,loss", comments="")
+    begun = time.process_time()
     text, lines = out(capsys, "fit", "runs.csv", "--json", "--report", "fit.html")
+    assert time.process_time() - begun < 10  # half of it on a core of 2023
+    assert [line.split()[0] for line in lines[:3]] == ["reading", "read", "fitting"]
     got = json.loads(text)
     assert got["n_points"] == 1_000_000
     # The standard error of an exponent is some 0.02 on 240 points of noise 0.0075: 65 times less on a million.

@@ -39,7 +39,7 @@ class Choice:
 
     def words(self) -> str:
         """What was taken, in a few words."""
-        counted = scale_words(self.factor)
+        counted = scale_words(self.factor, flops=self.letter == "C")
         kind = f" ({self.kind})" if self.kind else ""
         return f"{self.letter} from {shown(self.name)}{kind}" + (f" in {counted}" if counted else "")
 
@@ -73,6 +73,14 @@ def choose(
     if idle:
         raise ValueError(f"--{idle[0]} has no effect on a fit of {', '.join([*needs, 'L'])}; leave it out")
     return {letter: choice for letter, choice in chosen.items() if letter in wanted}
+
+
+def compute_column(sheet: Sheet) -> Choice | None:
+    """The column of compute of a table whose N and D are read in its place."""
+    try:
+        return _found(sheet, "C", set())
+    except ValueError:
+        return None
 
 
 def _wanted(known: set[str], needs: Sequence[str]) -> set[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalinglaws import counting
 from scalinglaws.tables import columns
-from scalinglaws.tables.choice import ONE_SIZE, Choice
+from scalinglaws.tables.choice import ONE_SIZE, Choice, compute_column
 from scalinglaws.tables.numbers import NO_RESULT, is_missing
 from scalinglaws.tables.sheet import Sheet, shown
 from scalinglaws.tables.units import LETTERS, NATS, loss_conversion, scale_words
@@ -110,7 +110,9 @@ def _refuse_sizes(given: Sequence[tuple[Choice, NDArray[np.float64]]]) -> None:
         if choice.said or (least <= low and high <= most):
             continue
         what = {"N": "parameters", "D": "tokens", "C": "FLOPs"}[choice.letter]
-        what += f" (by its name in {scale_words(choice.factor)})" if choice.factor != 1 else ""
+        what += (
+            f" (by its name in {scale_words(choice.factor, flops=choice.letter == 'C')})" if choice.factor != 1 else ""
+        )
         wrong.append(f"{choice.letter} ({shown(choice.name)}) is {low:.4g} to {high:.4g} {what}")
         answers.append(f"--{choice.letter} {quote(f'{choice.name}:{_unit_that_fits(choice.letter, high)}')}")
     if wrong:
@@ -157,6 +159,22 @@ def _refuse_other_compute(values: Values, choice: Choice) -> None:
             f"D do; say it, "
             f"as in --C {quote(choice.name + ':GFLOPs')} (PF-days, ZFLOPs, ...; 1: as it is)"
         )
+
+
+def another_counting(sheet: Sheet, values: Values) -> list[str]:
+    """A note where a table has C, which is not read, and it is not 6 N D."""
+    choice = compute_column(sheet)
+    if choice is None:
+        return []
+    with np.errstate(all="ignore"):
+        ratio = choice.values(sheet) / (values["N"] * values["D"])
+    if not (ratio > 0).all() or not 1 / SAME_COMPUTE < np.median(ratio) / counting.FLOPS_PER_PARAM_TOKEN < SAME_COMPUTE:
+        return []
+    low, high = np.quantile(ratio, [0.05, 0.95])
+    if np.abs(np.log(np.array([low, high]) / counting.FLOPS_PER_PARAM_TOKEN)).max() < OFF:
+        return []
+    hint = "optima by this law are by 6 N D, and --approach 2 counts as the runs did"
+    return [f"C in {shown(choice.name)} is {low:.3g} to {high:.3g} times N D and is not read: {hint}"]
 
 
 def completed(values: Values, chosen: Choices) -> tuple[dict[str, NDArray[np.float64]], list[str]]:

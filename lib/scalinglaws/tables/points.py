@@ -13,6 +13,7 @@ from scalinglaws.tables import columns, folders, formats
 from scalinglaws.tables import readings as reading
 from scalinglaws.tables.choice import Choice, NoColumn, choose
 from scalinglaws.tables.counts import (
+    another_counting,
     completed,
     in_known_unit,
     is_no_result,
@@ -183,6 +184,7 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     values["L"] = losses
     refuse_implausible(values, chosen, asked.needs)
     values, derived = completed(values, chosen)
+    notes += another_counting(sheet, values) if "C = 6 N D" in derived else []
     keep = _best(sheet, values, asked, notes, doubts)
     keep = _lowest(values["L"][keep], keep, asked, notes)
     values = {letter: column[keep] for letter, column in values.items()}

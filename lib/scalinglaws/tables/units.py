@@ -74,9 +74,11 @@ def scale(text: str) -> float | None:
     return factor if said else None
 
 
-def scale_words(factor: float) -> str:
+def scale_words(factor: float, *, flops: bool = False) -> str:
     """A factor in words."""
     known = {1.0: "", 1e3: "thousands", 1e6: "millions", 1e9: "billions", 1e12: "trillions", PF_DAY: "PF-days"}
+    if flops:
+        known |= {10.0**power: f"{letter}FLOPs" for power, letter in zip(range(6, 25, 3), "MGTPEZY", strict=True)}
     return known.get(factor, f"units of {factor:g}")
 
 
