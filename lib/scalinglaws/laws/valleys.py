@@ -279,8 +279,8 @@ class LowestSizes:
         return cls(below=np.transpose(below), above=np.transpose(above))
 
     def draws(self, rng: np.random.Generator, n: int) -> Array:
-        """Anywhere up to half way to a neighbor, with as much probability on either side; see `Optima`."""
-        share = rng.uniform(-0.5, 0.5, (n, self.below.shape[1]))
+        """Gaussian, with the variance of a place anywhere up to half way to either neighbor; see `Optima`."""
+        share = rng.normal(0, 12**-0.5, (n, self.below.shape[1]))
         moved = np.where(share < 0, -share * self.below[:, None], share * self.above[:, None])
         return np.concatenate([moved, NOMINAL * rng.normal(size=(1, *share.shape))])
 
