@@ -46,7 +46,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "kind of bracket": (f"{LIB}/lab/tasks.py", "logits[:, 0, kind].logsumexp(-1)", "logits[:, 0, kind].amax(-1)", "lab/test_tasks.py::test_the_kind_of_bracket_that_is_chosen_has_the_most_probability_in_all"),
     "prompts of all the text": (f"{LIB}/lab/tasks.py", "np.linspace(0, n - 1, min(n, wanted)).astype(np.int64)", "np.arange(min(n, wanted))", "lab/test_tasks.py::test_prompts_are_spread_over_the_text[ascii]"),
     "tokens per parameter": (f"{LIB}/runs.py", "tokens / n.n_params_nonemb", "tokens / n.n_params", "test_runs.py::test_a_row_has_every_column_and_its_own_numbers"),
-    "tokens of a parabola": (f"{LIB}/laws/frontier.py", "D_opt=of_D.optimum", "D_opt=math.exp(log_C) / (6 * of_N.optimum)", "laws/test_frontier.py::test_tokens_have_their_own_parabola_where_C_is_not_6_N_D"),
+    "tokens of a parabola": (f"{LIB}/laws/frontier.py", "D_opt=of_D.optimum", "D_opt=budget.C / (6 * of_N.optimum)", "laws/test_frontier.py::test_tokens_have_their_own_parabola_where_C_is_not_6_N_D"),
     "error of a vertex": (f"{LIB}/laws/valleys.py", "of_vertex = -by_slope / self.bend", "of_vertex = -2 * by_slope / self.bend", "laws/test_frontier.py::test_the_stated_error_of_a_vertex_is_its_scatter"),
     "scatter of optima": (f"{LIB}/laws/frontier.py", "prior + freedom * float(w @ left**2) / expected", "prior + freedom", "laws/test_frontier.py::test_intervals_of_optima_hold"),
     "weight near the edge": (f"{LIB}/laws/frontier.py", "weight=min(1.0, weight))", "weight=1.0)", "laws/test_frontier.py::test_a_vertex_between_the_last_two_sizes_counts_by_its_error"),

@@ -616,9 +616,21 @@ def test_plan_follows_optima_and_their_loss_where_there_are_enough(capsys):
         assert plan["N"] == pytest.approx(float(N), rel=0.02)
         loss = pytest.approx(float(laws.chinchilla.value(TRUTH, N, D)), rel=5e-3)
         assert plan["loss"] == (loss if len(budgets) == 4 else None)
+        assert {*plan["intervals"]} == {"N", "D"}  # of the loss it takes five budgets
+        for name, (low, high) in plan["intervals"].items():
+            assert low < plan[name] < high
+            text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
+            assert f"{plan[name]:.5g}" in (line := next(row for row in text.splitlines() if row.startswith(f"{name} ")))
+            assert line.endswith(f"; 95% interval {low:.5g} to {high:.5g}")
+    text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
+    assert "C      1e+20 FLOPs = 6 N D\n" in text
+    assert "loss   not known from these optima" in text
+    other = isoflops((1e18, 1e19, 1e20)).assign(
+        C=lambda runs: 1.2 * runs["C"], D=lambda runs: runs["C"] / 7.2 / runs["N"]
+    )
+    Path("fit.json").write_text(json.dumps(result(capsys, "fit", save(other), "--approach", "2")))
     text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
     assert "C      1e+20 FLOPs, as the runs counted\n" in text
-    assert "loss   not known from these optima" in text
     said = says(capsys, "plan", "--flops", "1e20", "--law", "fit.json", "--inference-tokens", "1e12")
     assert said == "approach 2 has optima and no loss, which is needed here; fit with approach 3"
 

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
     if args.inference_tokens is None:
         best = plan.allocate(source, args.flops)
-        more = {}
+        more = _of_optima(source, args.flops)
     else:
         best = plan.allocate_for_inference(source, inference_tokens=args.inference_tokens, C=args.flops)
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
@@ -54,6 +54,23 @@ def run(args: argparse.Namespace) -> int:
     record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
     print(dumps(record) if args.json else _plan_text(record))
     return 0
+
+
+def _of_optima(source, flops: float) -> dict:
+    """Intervals of N, D and loss, where the source is optima that can be resampled."""
+    from scalinglaws.laws.fit import FitError
+    from scalinglaws.laws.frontier import Frontier
+
+    try:
+        cloud = source.bootstrap(seed=0) if isinstance(source, Frontier) else None
+    except FitError:
+        cloud = None
+    if cloud is None:
+        return {}
+    of = {"N": cloud.optimum(flops)[0], "D": cloud.optimum(flops)[1], "loss": cloud.loss(flops)}
+    ends = {name: cloud.interval(lambda _, values=values: values) for name, values in of.items()}
+    known = {name: [float(low), float(high)] for name, (low, high) in ends.items() if math.isfinite(low)}
+    return {"intervals": known, "level": 0.95}
 
 
 def _law(name: str):
@@ -79,14 +96,21 @@ def _law(name: str):
 
 def _plan_text(record: dict) -> str:
     """A plan in words."""
+    from scalinglaws.counting import flops_6nd
+
     loss, counting = f"{record['loss']:.5g} {record['unit'].replace(' per ', '/')}", " = 6 N D"
     if not math.isfinite(record["loss"]):
-        loss, counting = "not known from these optima", ", as the runs counted"
+        loss = "not known from these optima"
+    if not math.isclose(flops_6nd(record["N"], record["D"]), record["flops"], rel_tol=1e-4) and "saved" not in record:
+        counting = ", as the runs counted"
     text = f"""law    {record["law"]}
 C      {record["flops"]:.5g} FLOPs{counting}
 N      {record["N"]:.5g} parameters
 D      {record["D"]:.5g} tokens, {record["tokens_per_param"]:.5g} per parameter
 loss   {loss}"""
+    for name, (low, high) in record.get("intervals", {}).items():
+        line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
+        text = text.replace(line, f"{line}; {100 * record['level']:g}% interval {low:.5g} to {high:.5g}")
     if "saved" in record:
         text = text.replace(counting, " buy the loss below when training alone counts")
         text += f"""
