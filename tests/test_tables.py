@@ -557,6 +557,25 @@ def test_a_folder_of_trainer_states():
     assert len(sl.read_runs("out", readings="cluster")) == 120
 
 
+def test_the_rare_validation_of_a_run_goes_before_its_training_loss():
+    history = [
+        [{"step": s, "loss": x + 1 - s / 100, "num_input_tokens_seen": d * s / 100} for s in range(10, 101, 10)]
+        + [{"step": 100, "eval_loss": x, "num_input_tokens_seen": d}]
+        for _, d, x in LIST
+    ]
+    for k, (entries, (n, d, _)) in enumerate(zip(history, LIST, strict=True)):
+        Path("out", f"r{k}").mkdir(parents=True)
+        state = {"global_step": 100, "log_history": entries, "total_flos": 6 * n * d, "num_input_tokens_seen": d}
+        Path("out", f"r{k}", "trainer_state.json").write_text(json.dumps(state))
+    assert_same(sl.read_runs("out"))
+
+
+def test_curves_of_several_runs_of_a_size_without_a_label_are_doubted():
+    share = np.tile(np.arange(1, 21) / 20, len(RUNS))
+    curves = pd.DataFrame({"N": N.repeat(20), "tokens_seen": D.repeat(20) * share, "loss": L.repeat(20) + 1 - share})
+    assert any("as readings of one run are" in doubt for doubt in sl.read_runs(save(curves)).warnings)
+
+
 def test_trainer_states_without_tokens_want_a_table_of_runs():
     for k in range(12):
         Path(f"r{k}").mkdir()

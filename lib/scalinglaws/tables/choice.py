@@ -178,9 +178,12 @@ def _found(sheet: Sheet, letter: str, needs: set[str]) -> Choice | None:
 
 
 def _has_numbers(sheet: Sheet, name: str) -> bool:
-    """Whether a quarter of a column or more is filled with numbers."""
-    values = sheet.numbers(name)
-    return bool((~np.isnan(values)).sum() * 4 >= len(values)) or not len(values)
+    """Whether a quarter of a column or more is filled with numbers, or a row of most runs: validation is rare."""
+    known = ~np.isnan(sheet.numbers(name))
+    if known.sum() * 4 >= len(known):
+        return True
+    labels = [np.array(sheet.text(label), dtype=object) for label in columns.roles(sheet.header, "run")]
+    return any(2 * len({*runs[known]}) > len({*runs}) for runs in labels)
 
 
 def _agree(sheet: Sheet, one: Choice, other: Choice) -> bool:

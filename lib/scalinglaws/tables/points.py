@@ -410,4 +410,4 @@ def _looks_like_curves(values: Mapping[str, NDArray]) -> list[str]:
     if not sizes:
         return []
     ask = "if they are, give the last of each run, or a column of runs with --cluster"
-    return [f"tokens are evenly spaced at {sizes} sizes, as readings of one run are: {ask}"]
+    return [f"tokens are evenly spaced in {sizes} stretches of one size, as readings of one run are: {ask}"]

@@ -133,14 +133,18 @@ def last_of_each(labels: NDArray[np.intp], order: NDArray) -> NDArray[np.intp]:
 
 
 def curves_without_label(N: NDArray, D: NDArray) -> int:
-    """Sizes whose tokens are evenly spaced and many, as those of readings are; 0 where most are not."""
-    table = pd.DataFrame({"N": N, "D": D}).sort_values(["N", "D"])
-    found = sizes = 0
-    for _, of in table.groupby("N")["D"]:
-        gaps = np.diff(of.to_numpy())
-        sizes += 1
-        found += gaps.size >= 7 and gaps.min() > 0 and np.ptp(gaps) <= EVEN * gaps.mean()
-    return found if 2 * found > sizes else 0
+    """Curves of one size whose tokens are evenly spaced and many, as those of readings are; 0 where most are not.
+
+    All rows of a size are taken for one curve, and then, in the order of the table, those until its tokens begin again.
+    """
+    table = pd.DataFrame({"N": N, "D": D})
+    in_order = np.cumsum((np.diff(N, prepend=N[0]) != 0) | (np.diff(D, prepend=D[0]) <= 0))
+    for curves in (table.sort_values(["N", "D"]).groupby("N")["D"], table.groupby(in_order)["D"]):
+        gaps = [np.diff(of.to_numpy()) for _, of in curves]
+        found = sum(each.size >= 7 and each.min() > 0 and np.ptp(each) <= EVEN * each.mean() for each in gaps)
+        if 2 * found > len(gaps):
+            return found
+    return 0
 
 
 def places(N: NDArray, D: NDArray, *, near: float = 0.0) -> NDArray[np.intp]:
