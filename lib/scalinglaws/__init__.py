@@ -18,30 +18,24 @@ if TYPE_CHECKING:
     from scalinglaws.book.figures import plot
     from scalinglaws.lab import sweep
     from scalinglaws.lab.train import train
+    from scalinglaws.laws.backtest import backtest
     from scalinglaws.laws.bootstrap import bootstrap
+    from scalinglaws.laws.choice import choose
     from scalinglaws.laws.fit import fit
+    from scalinglaws.laws.forecast import predict
     from scalinglaws.laws.frontier import approach1, approach2
     from scalinglaws.laws.plan import plan
     from scalinglaws.tables import read_runs
     from scalinglaws.version import VERSION as __version__  # noqa: F401
 
 __all__ = [
-    "approach1",
-    "approach2",
-    "bootstrap",
-    "fit",
-    "laws",
-    "plan",
-    "plot",
-    "published",
-    "read_runs",
-    "runs",
-    "sweep",
-    "train",
-]
+    "approach1", "approach2", "backtest", "bootstrap", "choose", "fit", "laws", "plan", "plot", "predict", "published",
+    "read_runs", "runs", "sweep", "train",
+]  # fmt: skip
 
 _HOMES = {  # a name -> the module that it is in, or is
-    "approach1": "laws.frontier", "approach2": "laws.frontier", "bootstrap": "laws.bootstrap", "fit": "laws.fit",
+    "approach1": "laws.frontier", "approach2": "laws.frontier", "backtest": "laws.backtest",
+    "bootstrap": "laws.bootstrap", "choose": "laws.choice", "fit": "laws.fit", "predict": "laws.forecast",
     "plan": "laws.plan", "plot": "book.figures", "read_runs": "tables", "train": "lab.train",
     "laws": "laws", "published": "published", "runs": "runs", "sweep": "lab.sweep",
 }  # fmt: skip

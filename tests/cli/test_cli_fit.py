@@ -18,8 +18,10 @@ from scalinglaws import laws, tables
 from scalinglaws.cli import main, report
 from scalinglaws.cli.plan import FITTED, PUBLISHED
 from scalinglaws.laws import plan as planning
+from scalinglaws.laws.backtest import backtest
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.fit import SCHEMA, fit
+from scalinglaws.laws.forecast import predict
 from scalinglaws.laws.frontier import Frontier, approach2
 
 ROOT = Path(__file__).parents[2]
@@ -448,14 +450,135 @@ def test_no_floor_is_a_status(capsys):
     """Losses that bend below any floor: the floor goes to its bound, and both outputs say so first."""
     N, D = runs()["N"], runs()["D"]
     save(pd.DataFrame({"N": N, "D": D, "L": 20 * N**-0.1 + 30 * D**-0.1 - 2.5}))
-    text, _ = out(capsys, "fit", "runs.csv", "--bootstrap", "0")
+    text, lines = out(capsys, "fit", "runs.csv", code=1)
     assert text.startswith("chinchilla: at_bound: certified, with E at 0: these points show no floor")
-    got = result(capsys, "fit", "runs.csv", "--bootstrap", "0")
-    assert (got["status"], got["theta"]["E"]) == ("at_bound", 0)
+    assert any(line.startswith("no intervals: E at a bound: an interval would be too narrow") for line in lines)
+    got = result(capsys, "fit", "runs.csv", code=1)
+    assert (got["status"], got["theta"]["E"], got["at_bound"], got["intervals"]) == ("at_bound", 0, ["E"], None)
     assert "no floor" in got["message"]
     Path("fit.json").write_text(json.dumps(got))
-    _, lines = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
-    assert lines == [f"fit.json: at_bound: {got['message']}"]
+    assert "a fit at a bound gives no plan" in says(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
+    assert "no intervals" in says(capsys, "predict", "fit.json", "--N", "1e9", "--D", "1e10")
+    pinned = result(capsys, "fit", "runs.csv", "--fix", "E=0")
+    assert (pinned["status"], pinned["theta"]["E"]) == ("misfit", 0)
+    Path("fit.json").write_text(json.dumps(pinned))
+    text, lines = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")
+    assert "95% interval" in text
+    assert lines[0].startswith("fit.json: misfit: the law does not fit")
+
+
+def coupled_runs(k: float = 0.5) -> pd.DataFrame:
+    """Runs of a law that is no sum, with a column of standard errors and one of counted FLOPs that drift."""
+    table = runs(sigma=0.0)
+    x = table["N"].to_numpy(), table["D"].to_numpy()
+    noise = np.exp(0.003 * np.random.default_rng(1).normal(size=len(table)))
+    C = 7 * x[0] * x[1] * (x[0] * x[1]) ** 0.01
+    return table.assign(loss=laws.coupled.value({**TRUTH, "k": k}, *x) * noise, se=0.003 * table["loss"], flops=C)
+
+
+def test_a_misfit_is_said_first_and_everything_that_foretells_says_it(capsys):
+    text, _ = out(capsys, "fit", save(coupled_runs()), "--bootstrap", "99")
+    assert text.startswith("chinchilla: misfit: the law does not fit, terms F(5, 39) = ")
+    assert re.search(r"\n  hold-out +fitted to 1/64 of the compute it misses the other 21 runs by [+-]", text)
+    got = result(capsys, "fit", "runs.csv", "--bootstrap", "99")
+    assert got["status"] == "misfit"
+    assert {"kind", "F", "df", "p", "rms_beyond_noise"} <= {*got["lack_of_fit"]}
+    assert [cut["factor"] for cut in got["backtest"]] == [4, 16, 64]
+    assert {*got["backtest"][0]} == {"factor", "n_seen", "n_hidden", "mean_error", "rms", "inside"}
+    assert {*got["counting"]["C/ND"]} == {"median", "drift"}
+    Path("fit.json").write_text(json.dumps(got))
+    for argv in (
+        ["predict", "fit.json", "--N", "1e10", "--D", "1e12"],
+        ["plan", "--flops", "1e21", "--law", "fit.json"],
+    ):
+        _, lines = out(capsys, *argv)
+        assert lines[0].startswith("fit.json: misfit: the law does not fit")
+        assert result(capsys, *argv)["status"] == "misfit"
+
+
+def test_the_counting_of_a_table_and_its_drift():
+    """C / (N D) by a power of C: the slope of its logarithm on ln C is that power."""
+    table = coupled_runs()
+    columns = {"N": table["N"].to_numpy(), "D": table["D"].to_numpy(), "C": table["flops"].to_numpy()}
+    counted = report.counting_of(columns)["C/ND"]
+    assert counted["drift"] == pytest.approx(0.01 / 1.01, rel=1e-6)
+    assert counted["median"] == pytest.approx(7 * 1e18**0.01, rel=1e-6)
+    columns["C"] = 6 * columns["N"] * columns["D"]
+    assert report.counting_of(columns) == {"C/ND": pytest.approx({"median": 6.0, "drift": 0.0}, abs=1e-9)}
+    assert report.counting_of({"N": columns["N"]}) is None
+
+
+def test_a_law_can_be_chosen_pinned_tied_and_bounded(capsys):
+    save(coupled_runs())
+    text, _ = out(capsys, "fit", "runs.csv", "--law", "auto", "--bootstrap", "99")
+    assert text.startswith("coupled: ok")
+    assert "law by hold-out over compute, without lack of fit" in text
+    got = result(capsys, "fit", "runs.csv", "--law", "auto", "--bootstrap", "0")
+    assert got["choice"]["chosen"] == got["law"] == "coupled"
+    assert len(got["choice"]["laws"]) == 5
+    some = ["--bootstrap", "0", "--law", "coupled"]
+    assert result(capsys, "fit", "runs.csv", *some, "--fix", "E=1.8", "--fix", "k=0.5")["theta"]["E"] == 1.8
+    tied = result(capsys, "fit", "runs.csv", *some, "--tie", "alpha=beta")["theta"]
+    assert tied["alpha"] == tied["beta"]
+    assert result(capsys, "fit", "runs.csv", *some, "--bound", "k=0.8:1", code=1)["at_bound"] == ["k"]
+    table = coupled_runs()
+    x = {"N": table["N"], "D": table["D"], "L": table["loss"]}
+    weighed = result(capsys, "fit", "runs.csv", *some, "--se", "se")
+    assert weighed["theta"] == pytest.approx(fit(laws.coupled, **x, se=table["se"]).theta, rel=1e-12)
+    assert "coupled has no parameter 'gamma'" in says(capsys, "fit", "runs.csv", "--law", "coupled", "--fix", "gamma=1")
+    assert "belong to --approach 3" in says(capsys, "fit", "runs.csv", "--approach", "2", "--fix", "E=1")
+    assert "--law auto chooses" in says(capsys, "fit", "runs.csv", "--law", "auto", "--fix", "E=1")
+    assert "give --se or --weights" in says(capsys, "fit", "runs.csv", "--se", "se", "--weights", "se")
+    for wrong in (["--fix", "E"], ["--fix", "E=x"], ["--bound", "E=1"], ["--tie", "alpha"]):
+        assert says(capsys, "fit", "runs.csv", *wrong)
+
+
+def test_a_forecast_of_a_file_is_the_librarys(capsys):
+    save(coupled_runs())
+    Path("fit.json").write_text(json.dumps(result(capsys, "fit", "runs.csv", "--law", "coupled")))
+    got = result(capsys, "predict", "fit.json", "--N", "1e10", "--D", "1e12")
+    table = coupled_runs()
+    found = fit(laws.coupled, N=table["N"], D=table["D"], L=table["loss"])
+    expected = predict(found, N=1e10, D=1e12)
+    assert got["loss"] == pytest.approx(float(expected.loss), rel=1e-9)
+    assert got["interval"] == pytest.approx([float(end) for end in expected.interval], rel=1e-6)
+    assert got["new_run"] == pytest.approx([float(end) for end in expected.new_run], rel=1e-6)
+    assert got["level"] == 0.95
+    text, lines = out(capsys, "predict", "fit.json", "--N", "1e10", "--D", "1e12", "--level", "0.8")
+    assert text.startswith(f"loss {got['loss']:.5g}, 80% interval of the law")
+    assert lines == []
+    planned = result(capsys, "plan", "--flops", "1e21", "--law", "fit.json")
+    for name in ("N", "D", "loss"):
+        low, high = planned["intervals"][name]
+        assert low < planned[name] < high
+    Path("own.json").write_text(found.to_json())
+    assert result(capsys, "predict", "own.json", "--N", "1e10", "--D", "1e12")["interval"] == got["interval"]
+    assert "law of N, D; got N" in says(capsys, "predict", "fit.json", "--N", "1e10")
+    assert "No such file" in says(capsys, "predict", "none.json", "--N", "1e10")
+    assert "is no fit of a law" in says(capsys, "predict", save("{}", "empty.json"), "--N", "1e10")
+    assert "below 1" in says(capsys, "predict", "fit.json", "--N", "1e10", "--D", "1e12", "--level", "95")
+
+
+def test_hold_out_by_compute(capsys):
+    text, lines = out(capsys, "backtest", save(coupled_runs()), "--report", "page.html")
+    assert text.startswith("chinchilla: hold-out by compute")
+    assert "wrote page.html" in lines
+    assert "<svg" in Path("page.html").read_text()
+    got = result(capsys, "backtest", "runs.csv", "--law", "coupled", "--factors", "8")
+    table = coupled_runs()
+    expected = backtest(laws.coupled, N=table["N"], D=table["D"], L=table["loss"], C=table["flops"], factors=[8])
+    assert [{*cut} for cut in got] == [{"factor", "n_seen", "n_hidden", "mean_error", "rms", "inside"}]
+    assert got[0] == pytest.approx(expected.record()[0], rel=1e-9)
+    save(coupled_runs().head(6))
+    assert "not made" in out(capsys, "backtest", "runs.csv", code=1)[0]
+
+
+def test_a_plan_with_repeated_data(capsys):
+    got = result(capsys, "plan", "--flops", "1e22", "--law", "muennighoff2023", "--unique-tokens", "1e10")
+    law, theta = planning.named("muennighoff2023")
+    N, D = law.optimum(theta, 1e22, U=1e10)
+    assert (got["N"], got["D"]) == pytest.approx((float(N), float(D)), rel=1e-9)
+    assert "knows no repeated data" in says(capsys, "plan", "--flops", "1e22", "--unique-tokens", "1e10")
 
 
 def test_what_the_points_do_not_determine_ends_with_1_and_cannot_be_planned_with(capsys):

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.counting import tokens_6nd
+from scalinglaws.laws.backtest import Backtest
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.frontier import Budget, Frontier
@@ -43,17 +44,18 @@ LABELS = {
 }
 
 
-def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
-    """Draw a fit with its points, or a frontier with its optima, and return the axes.
+def plot(found: Fit | Frontier | Backtest, *, ax: Axes | None = None) -> Axes:
+    """Draw a fit with its points, a frontier with its optima, or what forecasts missed, and return the axes.
 
     A law of one variable is a curve with its floor. One of two variables is a map of equal losses, on which a run whose
     color is not that of the map around it is off the law; the dashed line joins the sizes that are best for their
     compute. A frontier is the best N against C, with standard errors, the sizes that were tried and the 95% interval of
-    the power law as far as 10 times the largest budget; a budget without a circle was refused.
+    the power law as far as 10 times the largest budget; a budget without a circle was refused. A backtest is the error
+    of each hidden run against how far its compute lies beyond what the fit saw, with the interval of a new run.
 
     Parameters
     ----------
-    found : Fit or Frontier
+    found : Fit, Frontier or Backtest
     ax : Axes, optional
         Left out, those of a new figure.
 
@@ -75,7 +77,9 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
         from matplotlib import pyplot  # here, since it looks for a display
 
         ax = pyplot.figure().add_subplot()
-    if isinstance(found, Frontier):
+    if isinstance(found, Backtest):
+        _misses(ax, found)
+    elif isinstance(found, Frontier):
         _frontier(ax, found)
     elif len(found.x) == 2:
         _map(ax, found)
@@ -84,6 +88,18 @@ def plot(found: Fit | Frontier, *, ax: Axes | None = None) -> Axes:
         of = found.law.latex.partition("(")[0]  # some laws are of steps, batches or errors
         power_law(ax, x, found.L, found, xlabel=letter, ylabel="loss" if of == "L" else f"${of}$", symbol=letter)
     return ax
+
+
+def _misses(ax: Axes, found: Backtest) -> None:
+    """What each hidden run came out above its forecast, by how far it lay beyond the runs that were seen."""
+    for k, cut in enumerate(found.cuts):
+        order, color = np.argsort(cut.reach, kind="stable"), f"C{k}"
+        label = f"fitted below 1/{cut.factor:g}, rms {100 * cut.rms:.2g}%"
+        ax.fill_between(cut.reach[order], 100 * cut.low[order], 100 * cut.high[order], color=color, alpha=0.15, lw=0)
+        ax.plot(cut.reach, 100 * cut.error, "os^Dv"[k % 5], color=color, label=label, markersize=5)
+    ax.axhline(0.0, color="0.5", linewidth=1)
+    ax.set(xscale="log", xlabel="compute over the largest that was seen", ylabel="ln loss − ln forecast (%)")
+    ax.legend(title=found.law.name)
 
 
 def power_law(

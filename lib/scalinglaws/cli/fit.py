@@ -17,7 +17,8 @@ def add(commands) -> None:
     parser = commands.add_parser("fit", help=what, description=what)
     what = "table of N, D (or C and one of them) and loss: CSV, TSV, JSON, Parquet, Markdown ...; or a folder of curves"
     parser.add_argument("runs", type=Path, metavar="RUNS.csv", help=what)
-    parser.add_argument("--law", choices=sorted(FITTED), default="chinchilla", help="default: chinchilla")
+    what = "default: chinchilla; auto: chosen by hold-out over compute, with the table of the choice"
+    parser.add_argument("--law", choices=sorted([*FITTED, "auto"]), default="chinchilla", help=what)
     what = "1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection"
     parser.add_argument("--approach", choices=("1", "2", "3", "vp"), default="3", help=what)
     for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss")):
@@ -63,20 +64,25 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit a law to a table and print the result; 1 when the points do not determine it."""
+    """Fit a law to a table and print the result; 1 when the points do not determine it inside all bounds.
+
+    A misfit is 0: its numbers are the best that the law can do, and the first word says what is wrong with them.
+    """
     _refuse_idle_options(args)
     from scalinglaws.cli import report
     from scalinglaws.files import dumps, write_text
     from scalinglaws.laws import LAWS
     from scalinglaws.tables import read_runs
 
-    law = FITTED[args.law]
+    law = FITTED.get(args.law, args.law)
     weighed = [name for name in ("se", "weights") if getattr(args, name)]
     if large := args.runs.is_file() and args.runs.stat().st_size > LARGE:
         say(f"reading {args.runs}, {args.runs.stat().st_size / 1e6:.0f} MB")
     given = read_runs(
         args.runs,
-        needs=("C", "N", "D") if args.approach in "12" else (*LAWS[law].variables, *weighed),
+        needs=("C", "N", "D")
+        if args.approach in "12"
+        else (*(("N", "D") if law == "auto" else LAWS[law].variables), *weighed),
         named={name: getattr(args, name) for name in (*"NDCLUx", *weighed) if getattr(args, name)},
         label=args.cluster,
         drop_highest=args.drop_highest,
@@ -126,6 +132,8 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
             raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
         if args.fix or args.tie or args.bound or args.se or args.weights:
             raise ValueError("--fix, --tie, --bound, --se and --weights belong to --approach 3")
+    if args.law == "auto" and (args.fix or args.tie or args.bound or args.se or args.weights):
+        raise ValueError("--law auto chooses among laws as they are; name a law to pin, tie, bound or weigh")
     if args.se and args.weights:
         raise ValueError("give --se or --weights: a standard error is a weight of 1 / se²")
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):
@@ -139,14 +147,20 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
 def _value(text: str) -> tuple[str, float]:
     """A parameter and its value."""
     name, _, value = text.partition("=")
-    return name, float(value)
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE, such as E=1.6") from None
 
 
 def _limits(text: str) -> tuple[str, tuple[float, float]]:
     """A parameter and its lowest and highest value."""
     name, _, ends = text.partition("=")
-    low, high = ends.split(":")
-    return name, (float(low), float(high))
+    try:
+        low, high = map(float, ends.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=LOW:HIGH, such as alpha=0.2:0.5") from None
+    return name, (low, high)
 
 
 def _threshold(text: str) -> float:

@@ -8,7 +8,7 @@ torch, and only when they do.
 import argparse
 from typing import NoReturn
 
-from scalinglaws.cli import claims, fit, plan, spec, sweep, train
+from scalinglaws.cli import backtest, claims, fit, plan, predict, spec, sweep, train
 from scalinglaws.cli.words import say
 from scalinglaws.version import VERSION
 
@@ -19,6 +19,8 @@ examples:
   scalinglaws train spec.json
   scalinglaws sweep synthetic --workers 2
   scalinglaws fit runs.csv --report fit.html --json > fit.json
+  scalinglaws backtest runs.csv
+  scalinglaws predict fit.json --N 1e9 --D 2e10
   scalinglaws plan --flops 1e21 --law fit.json
   scalinglaws claims --verdict contradicted
 """
@@ -54,6 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scalinglaws {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, sweep, spec, fit, plan, claims):
+    for command in (train, sweep, spec, fit, backtest, predict, plan, claims):
         command.add(commands)
     return parser

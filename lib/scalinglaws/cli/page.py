@@ -17,10 +17,12 @@ from scalinglaws.book import figures
 from scalinglaws.cli.report import LEVEL, Report
 from scalinglaws.counting import tokens_6nd
 from scalinglaws.files import PACKAGE
+from scalinglaws.laws.backtest import Backtest
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.frontier import Frontier, Resampled
+from scalinglaws.tables import Points
 
-__all__ = ["html"]
+__all__ = ["backtest_html", "html"]
 
 SHOWN = 2000  # points in a figure; more would cover each other
 FAR = 10.0  # times the largest budget: where the line of the optimum ends
@@ -52,6 +54,33 @@ def html(report: Report) -> str:
 <h2>The fit</h2>{_numbers(report)}
 {figures}
 <h2>As text</h2><pre>{escape(report.text())}</pre>
+</main></body></html>
+"""
+
+
+def backtest_html(found: Backtest, points: Points) -> str:
+    """Return the page of a hold-out by compute, for light and dark screens."""
+    look = (PACKAGE / "cli" / "page.css").read_text(encoding="utf-8")
+    with style.context(LOOK):
+        figure, ax = _axes()
+        figures.plot(found, ax=ax)
+    heads = ("below", "seen", "hidden", "mean error", "rms", "inside", "status")
+    rows = "".join(
+        f"<tr><th>1/{cut.factor:g}</th><td>{cut.n_seen}</td><td>{cut.n_hidden}</td><td>{cut.mean_error:+.2%}</td>"
+        f"<td>{cut.rms:.2%}</td><td>{cut.inside:.0%}</td><td>{cut.found.status}</td></tr>"
+        for cut in found.cuts
+    )
+    alt = "How far each hidden run came out above its forecast, by how far its compute lies beyond what the fit saw."
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Hold-out by compute: {escape(found.law.name)}</title><style>{look}</style></head><body><main>
+<h1>Hold-out by compute: {escape(found.law.name)}</h1>
+<p class="status">{escape(found.line())}</p>
+<p>{len(points):,} points.</p><ul>{"".join(f"<li>{escape(text)}</li>" for text in points.notes)}</ul>
+<table><tr>{"".join(f"<th>{head}</th>" for head in heads)}</tr>{rows}</table>
+<figure role="img" aria-label="{escape(alt)}">{_svg(figure, "f0-")}<figcaption>{escape(alt)} Bands: the interval of a
+new run.</figcaption></figure>
+<h2>As text</h2><pre>{escape(found.summary())}</pre>
 </main></body></html>
 """
 

@@ -27,29 +27,36 @@ def add(commands) -> None:
     parser.add_argument("--law", default=PUBLISHED, metavar="NAME|FIT.json", help=what)
     what = "tokens to be served: the cheapest model, training and serving, of the loss that C would buy"
     parser.add_argument("--inference-tokens", type=amount, metavar="D", help=what)
+    what = "different tokens that there are, for muennighoff2023 or a fit of muennighoff: beyond them data repeat"
+    parser.add_argument("--unique-tokens", type=amount, metavar="U", help=what)
     parser.add_argument("--json", action="store_true", help="print one JSON object, in full precision")
     parser.set_defaults(command=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the optimum of a law for a budget."""
+    """Print the optimum of a law for a budget, with its intervals where the file of a fit has its points."""
     from scalinglaws.files import dumps
     from scalinglaws.laws import plan
     from scalinglaws.laws.fit import SCHEMA
 
     source, record = _law(args.law)
     C_range, unit = record.get("C_range"), record.get("unit", "nats per token")
-    if record.get("status") == "at_bound":
-        say(f"{args.law}: at_bound: {record.get('message')}")
+    fitted = {name: record[name] for name in ("status", "message") if record.get("status") == "misfit"}
+    if fitted:
+        say(f"{args.law}: misfit: {record['message']}")
     if C_range and args.flops > 1.001 * C_range[1]:
         say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
     if args.inference_tokens is None:
-        best = plan.allocate(source, args.flops)
-        more = _of_optima(source, args.flops)
+        best = plan.allocate(source, args.flops, unique_tokens=args.unique_tokens)
+        more = fitted | (_of_optima(source, args.flops) or _intervals(record, args.flops, args.unique_tokens))
+    elif args.unique_tokens is not None:
+        raise ValueError(
+            "--unique-tokens with --inference-tokens: plans for serving have tokens to spare; leave one out"
+        )
     else:
         best = plan.allocate_for_inference(source, inference_tokens=args.inference_tokens, C=args.flops)
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
-        more |= {"inference_tokens": args.inference_tokens}
+        more |= {"inference_tokens": args.inference_tokens} | fitted
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
     record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
     print(dumps(record) if args.json else _plan_text(record))
@@ -71,6 +78,18 @@ def _of_optima(source, flops: float) -> dict:
     ends = {name: cloud.interval(lambda _, values=values: values) for name, values in of.items()}
     known = {name: [float(low), float(high)] for name, (low, high) in ends.items() if math.isfinite(low)}
     return {"intervals": known, "level": 0.95}
+
+
+def _intervals(record: dict, flops: float, unique: float | None) -> dict:
+    """Intervals of N, D and loss, where the file has the points of the fit."""
+    if not record.get("refits"):
+        return {}
+    from scalinglaws.cli.predict import cloud_of
+    from scalinglaws.laws.forecast import optimum_intervals
+
+    known: dict = {} if unique is None else {"U": unique}
+    ends = optimum_intervals(cloud_of(record), flops, **known)
+    return {"intervals": {name: [float(low), float(high)] for name, (low, high) in ends.items()}, "level": 0.95}
 
 
 def _law(name: str):

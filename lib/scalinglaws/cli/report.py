@@ -1,5 +1,6 @@
 """What the ``scalinglaws fit`` command reports of a table of runs, as text and as JSON. `page` makes a page of it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 from scalinglaws.counting import per_param_token
 from scalinglaws.laws import LAWS
 from scalinglaws.laws import frontier as frontiers
-from scalinglaws.laws.bootstrap import Bootstrap, bootstrap, cells
+from scalinglaws.laws.backtest import Backtest, hold_out
+from scalinglaws.laws.bootstrap import Bootstrap, cells
+from scalinglaws.laws.choice import Choice, choose
 from scalinglaws.laws.doubts import identifiability
 from scalinglaws.laws.fit import MAD_TO_SIGMA, SCHEMA, USABLE, Fit, FitError, fit
 from scalinglaws.laws.frontier import Frontier, Resampled
+from scalinglaws.laws.intervals import refits
 from scalinglaws.laws.newton import Residual
 from scalinglaws.tables import NATS, Points
 
@@ -23,6 +27,7 @@ LEVEL = 0.95
 TOO_MANY = 1e8  # refits times points that fit in memory, a few GB
 MANY = 2e7  # refits times points: more take minutes, so they are made on request only
 RISING = 0.5  # share of the squares of ln L that a rising line leaves; of more it is no rise
+MOST_HELD_OUT = 5000  # points of which the hold-out by compute is made unasked
 HIGHEST = 5  # points of highest loss that the fit is repeated without
 
 
@@ -38,11 +43,13 @@ class Report:
     exponents: tuple[float, float] | None  # a and b of N ∝ C^a, D ∝ C^b
     cautions: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    back: Backtest | None = None  # hold-out by compute, where the runs span enough of it
+    choice: Choice | None = None  # with --law auto
 
     @property
     def usable(self) -> bool:
-        """Whether the points determine what was fitted."""
-        return isinstance(self.found, Frontier) or self.found.status in USABLE
+        """Whether the points determine what was fitted, inside all bounds: a misfit is usable, and says so."""
+        return isinstance(self.found, Frontier) or (self.found.status in USABLE and not self.found.at_bound)
 
     def record(self) -> dict[str, Any]:
         """Return the result as values for JSON, in full precision."""
@@ -61,17 +68,32 @@ class Report:
             own |= {"minimized": found.objective, "delta": found.delta}
             own |= {"status": str(found.status), "message": found.message, "at_bound": found.at_bound}
             own |= {"lack_of_fit": None if found.lack_of_fit is None else asdict(found.lack_of_fit)}
-            own |= {"counting": counting_of(self.points.columns), "held": found.held_record()}
+            own |= {"backtest": None if self.back is None else self.back.record()}
+            own |= {"choice": None if self.choice is None else self.choice.record()}
+            own |= {"counting": counting_of(self.points.columns), "refits": self._refits()}
         return own | common
+
+    def _refits(self) -> dict[str, Any] | None:
+        """What 'predict' and 'plan' need to make the intervals again: the fit with its points, and how to draw."""
+        cloud = self.cloud
+        if not isinstance(cloud, Bootstrap):
+            return None
+        own = {"fit": json.loads(cloud.fit.to_json()), "n": len(cloud.theta[cloud.fit.law.parameters[0]])}
+        labels = None if self.points.labels is None else cells({"label": self.points.labels}).tolist()
+        return own | {"seed": cloud.seed, "clusters": labels}
 
     def text(self) -> str:
         """Return the result in words: status first, then cautions, then the numbers."""
         first, *rest = self.found.summary().splitlines()
-        lines = [first, *(f"  caution       {caution}" for caution in self.cautions), *rest]
+        shown = [f"  caution       {caution}" for caution in self.cautions]
+        shown += [] if self.back is None else [f"  hold-out      {self.back.line()}"]
+        lines = [first, *shown, *rest]
         if isinstance(self.found, Frontier):  # whose summary has its own warnings
             lines = [*(f"warning: {text}" for text in self.points.warnings), first, *rest]
         if self.points.unit != NATS:
             lines.append(f"  unit          losses in {self.points.unit}")
+        if self.choice is not None:
+            lines += ["", *self.choice.summary().splitlines()]
         if self.exponents is not None and not isinstance(self.found, Frontier):
             for name, value in zip("ab", self.exponents, strict=True):
                 low_high = "" if self.intervals is None else "{:.6g} to {:.6g}".format(*self.intervals[name])
@@ -91,9 +113,9 @@ def make(
     ``law`` is a name in `laws.LAWS`; ``n`` are the refits for the intervals, 0 for none: left out, 999, or none where
     that would take minutes. What is held and the columns of weights are as for `fit`.
     """
-    columns = points.columns
+    columns, choice = points.columns, None
     if approach in ("3", "vp"):
-        _refuse_rising(columns, law)
+        _refuse_rising(columns, "chinchilla" if law == "auto" else law)
     if approach in ("1", "2"):
         frontier = _frontier(points, approach, frontiers.TOLERANCE if tolerance is None else tolerance)
         resampled, notes = _resampled(frontier, n, seed)
@@ -105,23 +127,30 @@ def make(
     if approach == "vp":
         found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
     else:
+        if law == "auto":
+            choice = choose(L=columns["L"], C=columns.get("C"), N=columns["N"], D=columns["D"], clusters=points.labels)
+            law = choice.chosen.name
         variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
-        held: Any = {
-            "fix": fix,
-            "tie": tie,
-            "bounds": bounds,
-            "se": columns.get("se"),
-            "weights": columns.get("weights"),
-        }
+        held: Any = {"fix": fix, "tie": tie, "bounds": bounds}
+        held |= {name: columns.get(name) for name in ("se", "weights")}
         found = fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **held, **variables)
+    back = choice.candidate.back if choice is not None else _hold_out(found, points)
     cloud, notes = _cloud(found, points, n, seed)
     found = found if cloud is None else cloud.attach(level=LEVEL)
     exponents, ends = _exponents(found, cloud)
     return Report(
         found=found, approach=approach, points=points, cloud=cloud, exponents=exponents, notes=notes,
         intervals=None if found.intervals is None else dict(found.intervals) | ends,
-        cautions=(*points.warnings, *_cautions(found, cloud)),
+        cautions=(*points.warnings, *_cautions(found, cloud)), back=back, choice=choice,
     )  # fmt: skip
+
+
+def _hold_out(found: Fit, points: Points) -> Backtest | None:
+    """The hold-out by compute of a fit, where it takes a second and the runs span enough compute for a cut."""
+    if found.status not in USABLE or len(points) > MOST_HELD_OUT or found.law.variables not in (("N", "D"), ("x",)):
+        return None
+    back = hold_out(found, C=points.columns.get("C"), clusters=points.labels)
+    return back if back.cuts else None
 
 
 def counting_of(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, float]] | None:
@@ -186,15 +215,16 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
         return None, (f"no intervals: {wanted} refits of {len(points):,} points take long; {ask}",)
     if wanted > most:
         raise FitError(f"{wanted:,} refits of {len(points):,} points do not fit in memory; ask for at most {most:,}")
-    clusters, notes = points.labels, ()
-    if clusters is None and (cell := cells(found.x)).max() + 1 < found.n_points:
-        clusters, notes = cell, (f"intervals resample {cell.max() + 1} cells of equal {' and '.join(found.x)}",)
     try:
-        return bootstrap(found, n=wanted, seed=seed, clusters=clusters), notes
+        cloud = refits(found, n=wanted, seed=seed, level=LEVEL, clusters=points.labels)
     except FitError as error:
-        if n is not None:
+        if n is not None and not found.at_bound:
             raise
         return None, (f"no intervals: {error}",)
+    drawn = {"rows": "points", "residuals": "residuals"}.get(cloud.how)
+    if points.labels is None and drawn is None:
+        drawn = f"{cloud.n_clusters} cells of equal {' and '.join(found.x)}"
+    return cloud, () if drawn in (None, "points") else (f"intervals resample {drawn}",)
 
 
 def _exponents(found: Fit, cloud: Bootstrap | None) -> tuple[tuple[float, float] | None, dict]:

@@ -16,15 +16,15 @@ from scalinglaws.counting import flops_6nd
 from scalinglaws.files import dumps
 from scalinglaws.laws.bootstrap import Bootstrap, bootstrap
 from scalinglaws.laws.fit import USABLE, Fit, FitError, checked_columns, fit
+from scalinglaws.laws.intervals import LEAST_SPARE, refits
 from scalinglaws.laws.law import Law
 from scalinglaws.laws.newton import Residual
 
-__all__ = ["FACTORS", "Backtest", "Cut", "backtest", "compute_of", "draws_of_runs"]
+__all__ = ["FACTORS", "Backtest", "Cut", "backtest", "compute_of", "draws_of_runs", "hold_out"]
 
 Array = NDArray[np.float64]
 FACTORS = (4.0, 16.0, 64.0)  # the fit sees what is below the largest compute by so much
 REFITS = 199  # for the interval of each hidden run
-LEAST_SPARE = 2  # points beyond one for each parameter, for a cut to be made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,9 @@ class Cut:
 
     @property
     def inside(self) -> float:
-        """Share of the hidden runs in the interval of a new run."""
+        """Share of the hidden runs in the interval of a new run; nan where no refits were made."""
+        if np.isnan(self.low).all():
+            return np.nan
         return float(((self.low <= self.error) & (self.error <= self.high)).mean())
 
     def record(self) -> dict[str, float]:
@@ -127,7 +129,8 @@ class Backtest:
 def backtest(
     law: Law, *, L: ArrayLike, C: ArrayLike | None = None, factors: Iterable[float] = FACTORS, n: int = REFITS,
     seed: int = 0, level: float = 0.95, clusters: ArrayLike | None = None, residual: Residual = "log",
-    delta: float | None = None, fix: Mapping[str, float] | None = None, tie: Iterable[str] = (),
+    delta: float | None = None, fix: Mapping[str, float] | None = None,
+    tie: Iterable[str] | Iterable[Iterable[str]] = (),
     **variables: ArrayLike | None,
 ) -> Backtest:  # fmt: skip
     """Return what fits to the cheaper runs foretell of the dearer ones.
@@ -153,7 +156,7 @@ def backtest(
     factors : iterable of float
         A fit sees the runs with at most the largest C over each of these.
     n, seed, level : int, int, float
-        Refits of the intervals, their seed, and the probability that an interval is meant to hold.
+        Refits of the intervals (0: none), their seed, and the probability that an interval is meant to hold.
     clusters : array_like [n], optional
         Labels of points that share their noise, see `bootstrap`.
     residual, delta, fix, tie
@@ -172,16 +175,49 @@ def backtest(
         If C is left out and does not follow from the variables, or an option is unknown.
     """
     given: dict[str, Any] = {name: np.asarray(column) for name, column in variables.items() if column is not None}
-    loss, compute = np.asarray(L, float), compute_of(given, C)
-    cuts, skipped, options = [], {}, {"residual": residual, "delta": delta, "fix": fix, "tie": tie}
+    options: dict[str, Any] = {"residual": residual, "delta": delta, "fix": fix, "tie": tie}
+    return _cuts(
+        law, given, np.asarray(L, float), compute_of(given, C), options, None, factors=factors, n=n, seed=seed,
+        level=level, clusters=clusters,
+    )  # fmt: skip
+
+
+def hold_out(
+    found: Fit, *, C: ArrayLike | None = None, factors: Iterable[float] = FACTORS, n: int = REFITS, seed: int = 0,
+    level: float = 0.95, clusters: ArrayLike | None = None,
+) -> Backtest:  # fmt: skip
+    """Return the `backtest` of a fit's own points, with what it holds and how it weighs them; arguments as there.
+
+    >>> from scalinglaws.laws import power
+    >>> x = np.geomspace(1, 256, 9)
+    >>> hold_out(fit(power, x=x, L=8 / x * np.tile([1.01, 0.99, 1.0], 3)), factors=[4]).cuts[0].n_hidden
+    2
+    """
+    pins, options = found.problem.pins, {"residual": found.residual}
+    if pins is not None:
+        options |= {"fix": pins.fixed, "tie": pins.tied, "bounds": pins.limits}
+    return _cuts(
+        found.law, found.x, found.L, compute_of(found.x, C), options, found.problem.weights, factors=factors, n=n,
+        seed=seed, level=level, clusters=clusters,
+    )  # fmt: skip
+
+
+def _cuts(
+    law: Law, x: Mapping[str, Array], L: Array, C: Array, options: Mapping[str, Any], weights: Array | None, *,
+    factors: Iterable[float], n: int, seed: int, level: float, clusters: ArrayLike | None,
+) -> Backtest:  # fmt: skip
+    """The cuts that can be made."""
+    cuts, skipped = [], {}
     for factor in factors:
         if not factor > 1:
             raise ValueError(f"factor {factor:.4g}: give numbers above 1, such as 4, 16, 64")
-        seen = compute <= compute.max() / factor * (1 + 1e-9)
+        seen = C.max() / factor * (1 + 1e-9) >= C
         try:
-            found = fit(law, L=loss[seen], **{name: column[seen] for name, column in given.items()}, **options)
+            columns: Any = {name: column[seen] for name, column in x.items()}
+            own = None if weights is None else weights[seen]
+            found = fit(law, L=L[seen], weights=own, **options, **columns)
             labels = None if clusters is None else np.asarray(clusters)[seen]
-            cuts.append(_cut(found, given, loss, compute, seen, factor, labels, n, seed, level))
+            cuts.append(_cut(found, x, L, C, seen, factor, labels, n, seed, level))
         except FitError as error:
             skipped[factor] = str(error)
     return Backtest(law=law, cuts=tuple(cuts), level=level, skipped=skipped)
@@ -202,14 +238,18 @@ def compute_of(variables: Mapping[str, Array], C: ArrayLike | None) -> Array:
 def draws_of_runs(cloud: Bootstrap, x: Mapping[str, Array], rng: np.random.Generator) -> Array:
     """Return ln of losses [refits, n] of new runs: each refit's prediction and a residual of the fit drawn from all.
 
-    Residuals of a fit are too small, so they are widened by its degrees of freedom.
+    Residuals of a fit are too small, so they are widened by its degrees of freedom, and both by ``cloud.widened``.
     """
     found = cloud.fit
     off = np.log(found.L / found.predict(**found.x))
     off = np.sqrt(off.size / max(off.size - found.n_free, 1)) * (off - off.mean())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         value = np.log(found.law.value(cloud.theta, *(x[name] for name in found.law.variables)))
-    return value + rng.choice(off, value.shape)
+    drawn = value + rng.choice(off, value.shape)
+    if cloud.widened == 1.0:
+        return drawn
+    here = np.log(found.predict(**x))
+    return here + cloud.widened * (drawn - here)
 
 
 def _cut(
@@ -219,12 +259,18 @@ def _cut(
     """A fit to the runs that are seen, held against the others."""
     if found.status not in USABLE:
         raise FitError(f"{found.status}: {found.message}")
-    if found.n_points < found.n_free + LEAST_SPARE:
-        raise FitError(f"{found.n_points} runs are too few for {found.n_free} parameters")
     hidden = {name: column[~seen] for name, column in x.items()}
     predicted = np.log(found.predict(**hidden))
-    drawn = draws_of_runs(bootstrap(found, n=n, seed=seed, clusters=labels), hidden, np.random.default_rng(seed))
-    low, high = np.quantile(drawn - predicted, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low = high = np.full(predicted.size, np.nan)
+    if found.n_points < found.n_free + LEAST_SPARE:
+        raise FitError(f"{found.n_points} runs are too few for {found.n_free} parameters")
+    if n:
+        make = (
+            bootstrap if found.at_bound else refits
+        )  # a fit at a bound has no interval of its own, but this is a test
+        cloud = make(found, n=n, seed=seed, clusters=labels)
+        drawn = draws_of_runs(cloud, hidden, np.random.default_rng(seed))
+        low, high = np.quantile(drawn - predicted, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Cut(
         factor=float(factor), found=found, n_seen=int(seen.sum()), reach=C[~seen] / C[seen].max(),
         error=np.log(L[~seen]) - predicted, low=low, high=high,

@@ -43,6 +43,7 @@ class Bootstrap:
     seed: int
     how: How
     n_clusters: int  # what was drawn: clusters, or points
+    widened: float = 1.0  # factor of percentile intervals, about the fit, for few points; see `intervals.refits`
     _u: Array = field(repr=False, compare=False)  # [n, p], the refits in coordinates of the problem
     _counts: NDArray[np.int64] = field(repr=False, compare=False)  # [n, m], how often each cluster was drawn
     _label: NDArray[np.intp] = field(repr=False, compare=False)  # [n_points], cluster of each point
@@ -102,14 +103,23 @@ class Bootstrap:
         tails = np.array([(1 - level) / 2, (1 + level) / 2])
         if method == "percentile":
             low, high = np.quantile(values, tails, axis=0)
-            return low, high
+            if self.widened == 1.0:
+                return low, high
+            here = np.asarray(of(self.fit.problem.theta(self.fit.centered[0])), float)[0]
+            low, high = here + self.widened * (low - here), here + self.widened * (high - here)
+            return self._within(quantity, low), self._within(quantity, high)
         shape, values = values.shape[1:], values.reshape(len(values), -1)  # [n, K]
         ends = self._bca(of, values, tails) if method == "bca" else self._studentized(of, values, tails)
-        if isinstance(quantity, str):
-            law = self.fit.law
-            bounds = np.array(law.bounds)[:, law.parameters.index(quantity)]
-            ends = np.clip(ends, *((0.0, np.inf) if law.kinds[quantity] == "scale" else bounds))
+        ends = self._within(quantity, ends)
         return ends[0].reshape(shape)[()], ends[1].reshape(shape)[()]
+
+    def _within(self, quantity: Quantity, ends: Array) -> Array:
+        """Ends of an interval, cut where the law ends for a parameter."""
+        if not isinstance(quantity, str):
+            return ends
+        law = self.fit.law
+        bounds = np.array(law.bounds)[:, law.parameters.index(quantity)]
+        return np.clip(ends, *((0.0, np.inf) if law.kinds[quantity] == "scale" else bounds))
 
     def attach(self, *, level: float = 0.95, method: Method = "percentile") -> Fit:
         """Return the fit with intervals of its parameters, and with `message` added to its own; see `interval`."""

@@ -136,8 +136,12 @@ class Fit:
         return self.law.value(self.theta, *_by_letter(self.law, variables).values())
 
     def allocate(self, C: ArrayLike, *, k: float = FLOPS_PER_PARAM_TOKEN) -> tuple[Array, Array]:
-        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`."""
-        return self.checked().law.optimum(self.theta, C, k=k)
+        """Return the compute-optimal N and D for C = k N D training FLOPs, see `Law.optimum`; at a bound `FitError`."""
+        if self.checked().at_bound:
+            raise FitError(
+                f"a fit at a bound gives no plan: {self.message}; pin that parameter, such as fix={{'E': 0}}"
+            )
+        return self.law.optimum(self.theta, C, k=k)
 
     def summary(self) -> str:
         """Return a report of a dozen lines: status first, then the estimates and how they were found."""

@@ -12,7 +12,7 @@ from scalinglaws import published
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY, flops_6nd, tokens_6nd
 from scalinglaws.files import unversioned
 from scalinglaws.laws.catalogue import chinchilla, kaplan_joint, muennighoff
-from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, law_named
+from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, FitError, Status, law_named
 from scalinglaws.laws.frontier import Frontier, least_squares_line
 from scalinglaws.laws.law import Array, Law
 
@@ -38,6 +38,7 @@ class Allocation:
     C: Array  # training FLOPs
     flops: str  # counting rule
     source: str
+    message: str = ""  # what is wrong with the law that it rests on; empty where nothing was found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class InferenceAllocation:
     saved: Array  # of the sum for the model of the same loss that is compute-optimal in training; a share
     inference_tokens: Array
     source: str
+    message: str = ""  # see `Allocation`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +99,28 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
 
 
 def plan(
-    source: Source, C: ArrayLike, *, inference_tokens: ArrayLike | None = None, flops: str | float = "6nd"
-) -> Allocation | InferenceAllocation:
+    source: Source, C: ArrayLike, *, inference_tokens: ArrayLike | None = None, flops: str | float = "6nd",
+    unique_tokens: ArrayLike | None = None,
+) -> Allocation | InferenceAllocation:  # fmt: skip
     """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
 
-    Errors are theirs; ``inference_tokens`` and ``flops`` together are a ValueError.
+    Errors are theirs; ``inference_tokens`` with ``flops`` or ``unique_tokens`` is a ValueError.
 
     >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
     '4.04e+10 parameters'
     """
     if inference_tokens is None:
-        return allocate(source, C, flops=flops)
+        return allocate(source, C, flops=flops, unique_tokens=unique_tokens)
     if flops != "6nd":
         raise ValueError(f"flops={flops!r} with inference_tokens: serving is counted with 6 N D only; leave flops out")
+    if unique_tokens is not None:
+        raise ValueError("inference_tokens with unique_tokens: plans for serving have tokens to spare; leave one out")
     return allocate_for_inference(source, C=C, inference_tokens=inference_tokens)
 
 
-def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> Allocation:
+def allocate(
+    source: Source, C: ArrayLike, *, flops: str | float = "6nd", unique_tokens: ArrayLike | None = None
+) -> Allocation:
     """Return the compute-optimal N and D for a training budget.
 
     "kaplan2020" is the paper's own frontier for efficient training (Table 6, eq. 1.3), in non-embedding parameters: C
@@ -128,11 +135,13 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     flops : str or float
         How C counts. "6nd": 6 N D in the N of the source. "6nd-nonemb": 6 N D without the embeddings, for a surface in
         total parameters, by `counted`; N is still the total. A number: FLOPs per parameter and token.
+    unique_tokens : array_like, optional
+        Of a law that knows repeated data, such as "muennighoff2023": how many different tokens there are.
 
     Raises
     ------
     FitError
-        If the fit does not determine its parameters.
+        If the fit does not determine its parameters, or has one at a bound.
     ValueError
         If the rule or the name is unknown, the law has no compute-optimal point, or C is not positive.
     """
@@ -140,6 +149,8 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     if not (np.isfinite(C) & (C > 0)).all():
         raise ValueError("C must be positive and finite, in training FLOPs such as 1e21")
     rule, per_param_token = _rule(flops)
+    if unique_tokens is not None:
+        return _with_unique(source, C, unique_tokens, rule, per_param_token)
     if source == "kaplan2020":
         if rule != "6nd":
             raise ValueError(f"flops is {flops!r}; the frontier of kaplan2020 was fitted to '6nd' without embeddings")
@@ -159,7 +170,29 @@ def allocate(source: Source, C: ArrayLike, *, flops: str | float = "6nd") -> All
     else:
         N, D = law.optimum(theta, C, k=per_param_token)
         loss = law.value(theta, N, D, *([D] * (len(law.variables) - 2)))  # unique tokens: all of them
-    return Allocation(N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops=rule, source=label)
+    return Allocation(
+        N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops=rule, source=label, message=_misfit(source)
+    )
+
+
+def _with_unique(source: Source, C: Array, unique: ArrayLike, rule: str, per_param_token: float) -> Allocation:
+    """What to train where tokens repeat."""
+    U = np.asarray(unique, float)
+    if not (np.isfinite(U) & (U > 0)).all():
+        raise ValueError("unique_tokens must be positive and finite, such as 1e11")
+    label, law, theta = _source(source)
+    if law != muennighoff or rule == "6nd-nonemb":
+        raise ValueError(f"{label} knows no repeated data; take muennighoff2023 or a fit of muennighoff, and 6nd")
+    N, D = muennighoff.optimum(theta, C, k=per_param_token, U=U)
+    loss = muennighoff.value(theta, N, D, np.minimum(U, D))
+    return Allocation(
+        N=N, D=D, loss=loss, tokens_per_param=D / N, C=C, flops=rule, source=label, message=_misfit(source)
+    )
+
+
+def _misfit(source: Source) -> str:
+    """What is wrong with the law of a source, where it is a fit."""
+    return source.misfit if isinstance(source, Fit) else ""
 
 
 def allocate_for_inference(
@@ -215,7 +248,7 @@ def allocate_for_inference(
     plain = flops_6nd(plain_N, plain_D) + 2 * plain_N * tokens
     return InferenceAllocation(
         N=N, D=D, loss=target, tokens_per_param=D / N, C_train=train, C_inference=serve, C=train + serve,
-        saved=1 - (train + serve) / plain, inference_tokens=tokens, source=label,
+        saved=1 - (train + serve) / plain, inference_tokens=tokens, source=label, message=_misfit(source),
     )  # fmt: skip
 
 
@@ -309,6 +342,8 @@ def source_of_json(text: str) -> Source:
     law = law_named(record["law"])
     if record["status"] not in USABLE:
         raise ValueError(f"this fit is not to be used: {record['status']}: {record['message']}")
+    if record["status"] == Status.AT_BOUND:
+        raise ValueError(f"a fit at a bound gives no plan: {record['message']}; pin that parameter with --fix")
     theta = {name: float(value) for name, value in record["theta"].items()}
     if not all(map(math.isfinite, theta.values())):
         raise ValueError("theta is not all finite numbers")
@@ -328,6 +363,8 @@ def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
         return source, *named(source)
     if isinstance(source, Fit):
         source.checked()
+        if source.status is Status.AT_BOUND:
+            raise FitError(f"a fit at a bound gives no plan: {source.message}; pin that parameter, fix={{...}}")
         return f"fit of {source.law.name}", source.law, source.theta
     if isinstance(source, Frontier):
         raise ValueError(f"{source.source} has optima and no loss, which is needed here; fit with approach 3")

@@ -1,0 +1,180 @@
+"""Which law? A choice among laws by hold-out over compute, with AIC and BIC beside it.
+
+Rule: of the laws that the points determine inside all bounds, those without lack of fit are taken, or all where none is
+without; of these, those whose error on hidden, dearer runs is not above the lowest by more than its standard error; of
+these the one with most parameters, since its intervals admit what the others assume; of equals, the lowest error.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scalinglaws.laws.backtest import Backtest, backtest, compute_of
+from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint
+from scalinglaws.laws.fit import Fit, FitError, Status, fit
+from scalinglaws.laws.law import Law
+
+__all__ = ["CANDIDATES", "Candidate", "Choice", "choose"]
+
+CANDIDATES: tuple[Law, ...] = (chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint)  # of N and D
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A law that was tried."""
+
+    law: Law
+    found: Fit | None  # None where the points cannot be fitted
+    back: Backtest
+    why: str  # it is out, or the words "chosen" or ""
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion of Gaussian noise in ln L, up to a constant: -2 ln likelihood + 2 parameters."""
+        return self._criterion(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion: -2 ln likelihood + ln n for each parameter."""
+        return math.nan if self.found is None else self._criterion(math.log(self.found.n_points))
+
+    def _criterion(self, price: float) -> float:
+        if self.found is None:
+            return math.nan
+        return 2 * self.found.n_points * math.log(self.found.residual_rms) + price * (self.found.n_free + 1)
+
+    def record(self) -> dict[str, Any]:
+        """Return the candidate as values for JSON."""
+        return {
+            "law": self.law.name, "status": None if self.found is None else str(self.found.status),
+            "parameters": len(self.law.parameters), "aic": self.aic, "bic": self.bic,
+            "backtest": self.back.record(), "why": self.why,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The laws that were tried, and the one that the rule chooses; made by `choose`."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Law
+    rule: str
+
+    @property
+    def candidate(self) -> Candidate:
+        """The one that was chosen."""
+        return next(each for each in self.candidates if each.law is self.chosen)
+
+    def summary(self) -> str:
+        """Return a table of the laws: criteria relative to the lowest, and hold-out errors by factor."""
+        factors = sorted({cut.factor for each in self.candidates for cut in each.back.cuts})
+        heads = "".join(f"{f'below 1/{factor:g}':>13}" for factor in factors)
+        least = {name: np.nanmin([getattr(each, name) for each in self.candidates]) for name in ("aic", "bic")}
+        lines = [self.rule, f"  {'law':<17}{'dAIC':>8}{'dBIC':>8}{heads}  rms of hidden runs"]
+        for each in self.candidates:
+            by = {cut.factor: f"{100 * cut.rms:.2f}%" for cut in each.back.cuts}
+            shown = "".join(f"{by.get(factor, '-'):>13}" for factor in factors)
+            aic, bic = each.aic - least["aic"], each.bic - least["bic"]
+            lines.append(f"  {each.law.name:<17}{aic:>8.1f}{bic:>8.1f}{shown}  {each.why}")
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """Return the choice as values for JSON."""
+        return {"chosen": self.chosen.name, "rule": self.rule, "laws": [each.record() for each in self.candidates]}
+
+
+def choose(
+    *, L: ArrayLike, C: ArrayLike | None = None, laws: Sequence[Law] = CANDIDATES, seed: int = 0,
+    clusters: ArrayLike | None = None, **variables: ArrayLike | None,
+) -> Choice:  # fmt: skip
+    """Return which of some laws of the same variables to forecast with, by the rule at the head of this module.
+
+    >>> N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 6)))
+    >>> L = coupled.value({"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37, "k": 0.5}, N, D)
+    >>> choose(N=N, D=D, L=L * np.exp(0.003 * np.random.default_rng(0).normal(size=36))).chosen.name
+    'coupled'
+
+    Parameters
+    ----------
+    L : array_like [n]
+        Losses.
+    C : array_like [n], optional
+        Compute by which runs are hidden, see `backtest`.
+    laws : sequence of Law
+        To choose from.
+    seed, clusters
+        Of the refits, see `backtest`.
+    **variables : array_like [n]
+        By letter.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    FitError
+        If the points determine none of the laws.
+    """
+    given: dict[str, Any] = {
+        name: np.asarray(column, float) for name, column in variables.items() if column is not None
+    }
+    compute = compute_of(given, C)
+    tried, errors = [], []
+    for law in laws:
+        try:
+            found = fit(law, L=L, **given)
+        except FitError as error:
+            found, why = None, str(error)
+            errors.append(why)
+        else:
+            why = {Status.OK: "", Status.MISFIT: "misfit"}.get(found.status, str(found.status))
+        back = backtest(law, L=L, C=compute, n=0, **given)
+        tried.append(Candidate(law=law, found=found, back=back, why=why))
+    inside = [each for each in tried if each.why in ("", "misfit")]
+    if not inside:
+        raise FitError(f"none of {', '.join(law.name for law in laws)} is determined inside its bounds; {errors[:1]}")
+    right = [each for each in inside if not each.why] or inside
+    near, rule = _nearest(right)
+    most = max(len(each.law.parameters) for each in near)
+    last = [each for each in near if len(each.law.parameters) == most]
+    best = min(last, key=lambda each: each.back.rms if each.back.cuts else each.bic)
+    back = backtest(best.law, L=L, C=compute, seed=seed, clusters=clusters, **given)  # and intervals
+    said = [_said(each, best, right, near) for each in tried]
+    said = [replace(each, back=back) if each.law is best.law else each for each in said]
+    return Choice(candidates=tuple(said), chosen=best.law, rule=rule)
+
+
+def _nearest(right: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    """Those whose error on hidden runs is the lowest, or above it by no more than a standard error; and the rule."""
+    common = set.intersection(*({cut.factor for cut in each.back.cuts} for each in right))
+    words = "without lack of fit" if not right[0].why else "though all misfit"
+    if not common:
+        return list(right), f"law by the most parameters and BIC, {words}: too few runs to hide any"
+    squared = {
+        each.law.name: np.concatenate([cut.error**2 for cut in each.back.cuts if cut.factor in common])
+        for each in right
+    }
+    least = min(squared.values(), key=lambda column: float(column.mean()))
+    near = []
+    for each in right:
+        more = squared[each.law.name] - least
+        if more.mean() <= more.std(ddof=1) / math.sqrt(more.size) if more.size > 1 else more.mean() <= 0:
+            near.append(each)
+    return near, f"law by hold-out over compute, {words}: the most general within a standard error of the lowest error"
+
+
+def _said(each: Candidate, best: Candidate, right: Sequence[Candidate], near: Sequence[Candidate]) -> Candidate:
+    """The candidate, with the reason why it is out."""
+    reasons: Mapping[bool, str] = {
+        each is best: "chosen",
+        each in near and each is not best: "as good, less general",
+        each in right and each not in near: "misses hidden runs by more",
+    }
+    words = reasons.get(True, each.why)
+    both = f"{words}, {each.why}" if each.why and words != each.why else words
+    return replace(each, why=both)
