@@ -226,7 +226,7 @@ def test_a_refusal_is_one_line_with_advice(capsys, name, flags, words):
 
 def test_a_floor_at_its_bound_is_said_first(capsys):
     """The free floor of these points is below zero, which `power_floor` does not have."""
-    text, _ = out(capsys, "negative_floor.csv", "--law", "power_floor", "--bootstrap", "0")
+    text, _ = out(capsys, "negative_floor.csv", "--law", "power_floor", "--bootstrap", "0", code=1)
     assert text.startswith("power_floor: at_bound: certified, with E at 0")
     assert "with the floor at its bound alpha is not to be believed" in text
 
