@@ -1,12 +1,14 @@
 """Which law? A choice among laws by hold-out over compute, with AIC and BIC beside it.
 
 Rule: of the laws that the points determine inside all bounds, those without lack of fit are taken, or all where none is
-without; of these, those whose error on hidden, dearer runs is not above the lowest by more than its standard error; of
-these the one with most parameters, since its intervals admit what the others assume; of equals, the lowest error.
+without; of these, those whose rms error on hidden, dearer runs is at most twice the lowest; of these the one with most
+parameters, since its intervals admit what the others assume; of equals, the first in the list. The least error itself
+does not decide: hidden runs share one fit, so that its lead is mostly luck, and on simulated runs of a coupled law
+(`benchmarks/forecasts.py`) laws chosen by it had intervals that held in 79% of sets, not 95.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +22,7 @@ from scalinglaws.laws.law import Law
 
 __all__ = ["CANDIDATES", "Candidate", "Choice", "choose"]
 
+NEAR = 2.0  # times the lowest rms error on hidden runs: as good, as far as so few forecasts can tell
 CANDIDATES: tuple[Law, ...] = (chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint)  # of N and D
 
 
@@ -150,31 +153,23 @@ def choose(
 
 
 def _nearest(right: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    """Those whose error on hidden runs is the lowest, or above it by no more than a standard error; and the rule."""
+    """Those whose error on hidden runs is at most twice the lowest; and the rule."""
     common = set.intersection(*({cut.factor for cut in each.back.cuts} for each in right))
     words = "without lack of fit" if not right[0].why else "though all misfit"
     if not common:
-        return list(right), f"law by the most parameters and BIC, {words}: too few runs to hide any"
-    squared = {
-        each.law.name: np.concatenate([cut.error**2 for cut in each.back.cuts if cut.factor in common])
-        for each in right
-    }
-    least = min(squared.values(), key=lambda column: float(column.mean()))
-    near = []
-    for each in right:
-        more = squared[each.law.name] - least
-        if more.mean() <= more.std(ddof=1) / math.sqrt(more.size) if more.size > 1 else more.mean() <= 0:
-            near.append(each)
-    return near, f"law by hold-out over compute, {words}: the most general within a standard error of the lowest error"
+        least = min(right, key=lambda each: each.bic)
+        return [least], f"law by BIC, {words}: too few runs to hide any"
+    rms = [math.sqrt(np.mean([cut.rms**2 for cut in each.back.cuts if cut.factor in common])) for each in right]
+    near = [each for each, error in zip(right, rms, strict=True) if error <= NEAR * min(rms)]
+    return near, f"law by hold-out over compute, {words}: the most general within {NEAR:g} times the lowest error"
 
 
 def _said(each: Candidate, best: Candidate, right: Sequence[Candidate], near: Sequence[Candidate]) -> Candidate:
     """The candidate, with the reason why it is out."""
-    reasons: Mapping[bool, str] = {
-        each is best: "chosen",
-        each in near and each is not best: "as good, less general",
-        each in right and each not in near: "misses hidden runs by more",
-    }
-    words = reasons.get(True, each.why)
-    both = f"{words}, {each.why}" if each.why and words != each.why else words
-    return replace(each, why=both)
+    if each is best:
+        words = "chosen"
+    elif each in right:
+        words = "as good" if each in near else "misses hidden runs by more"
+    else:
+        return each
+    return replace(each, why=f"{words}, {each.why}" if each.why else words)

@@ -7,7 +7,7 @@ made orthogonal to the law's own derivatives, is compared with what they do not.
 residuals cut at Huber's threshold (a score test, Markatou & Hettmansperger 1990), so that no outlier is a lack of fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -55,7 +55,7 @@ def lack_of_fit(problem: Problem, u: Array, delta: float) -> LackOfFit | None:
     """Return whether residuals of a fit still follow the variables, by the test that finds the most.
 
     Where cells have replicates, pure error is asked first and terms up to cubic second; the second is returned only
-    where it alone finds something. Copies of a point count once.
+    where it alone finds something, and each has half of the level, `ALPHA`. Copies of a point count once.
 
     >>> from scalinglaws.laws import chinchilla, coupled
     >>> N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 4)))
@@ -95,6 +95,8 @@ def lack_of_fit(problem: Problem, u: Array, delta: float) -> LackOfFit | None:
     unit = max(float((cut == r).mean()), 1 / r.size)  # by how much cutting shrinks a common shift
     tests = [_pure_error(problem, r - Q @ (Q.T @ r), Q.shape[1]), _terms(problem, cut - Q @ (Q.T @ cut), Q, unit)]
     done = [test for test in tests if test is not None]
+    if len(done) == 2:  # two chances to be wrong: each has half of the level
+        done = [replace(test, misfit=test.misfit and test.p < ALPHA / 2) for test in done]
     return next((test for test in done if test.misfit), done[0] if done else None)
 
 
