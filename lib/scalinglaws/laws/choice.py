@@ -1,10 +1,12 @@
 """Which law? A choice among laws by hold-out over compute, with AIC and BIC beside it.
 
 Rule: of the laws that the points determine inside all bounds, those without lack of fit are taken, or all where none is
-without; of these, those whose rms error on hidden, dearer runs is at most twice the lowest; of these the one with most
-parameters, since its intervals admit what the others assume; of equals, the first in the list. The least error itself
-does not decide: hidden runs share one fit, so that its lead is mostly luck, and on simulated runs of a coupled law
-(`benchmarks/forecasts.py`) laws chosen by it had intervals that held in 79% of sets, not 95.
+without; of these, those whose rms error on hidden, dearer runs is at most twice the lowest, over the cuts of which a
+fit saw three runs for each parameter of the largest law; of these the one with most parameters, since its intervals
+admit what the others assume; of equals, the first in the list. Where no cut leaves so many runs, BIC decides.
+
+The least error itself does not decide: hidden runs share one fit, so that its lead is mostly luck. On simulated runs of
+a coupled law (`benchmarks/forecasts.py`) laws chosen by it had intervals that held in as few as 79% of sets.
 """
 
 import math
@@ -23,6 +25,7 @@ from scalinglaws.laws.law import Law
 __all__ = ["CANDIDATES", "Candidate", "Choice", "choose"]
 
 NEAR = 2.0  # times the lowest rms error on hidden runs: as good, as far as so few forecasts can tell
+PER_PARAMETER = 3  # runs that a fit saw, for each parameter of the largest law, for its forecasts to count
 CANDIDATES: tuple[Law, ...] = (chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint)  # of N and D
 
 
@@ -144,8 +147,7 @@ def choose(
     right = [each for each in inside if not each.why] or inside
     near, rule = _nearest(right)
     most = max(len(each.law.parameters) for each in near)
-    last = [each for each in near if len(each.law.parameters) == most]
-    best = min(last, key=lambda each: each.back.rms if each.back.cuts else each.bic)
+    best = next(each for each in near if len(each.law.parameters) == most)
     back = backtest(best.law, L=L, C=compute, seed=seed, clusters=clusters, **given)  # and intervals
     said = [_said(each, best, right, near) for each in tried]
     said = [replace(each, back=back) if each.law is best.law else each for each in said]
@@ -154,7 +156,8 @@ def choose(
 
 def _nearest(right: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     """Those whose error on hidden runs is at most twice the lowest; and the rule."""
-    common = set.intersection(*({cut.factor for cut in each.back.cuts} for each in right))
+    enough = PER_PARAMETER * max(len(each.law.parameters) for each in right)
+    common = set.intersection(*({cut.factor for cut in each.back.cuts if cut.n_seen >= enough} for each in right))
     words = "without lack of fit" if not right[0].why else "though all misfit"
     if not common:
         least = min(right, key=lambda each: each.bic)
