@@ -350,7 +350,7 @@ def approach2(
     ----------
     C, N, L, D, tolerance
         As for `approach1` without curves. D_opt is the vertex of a parabola of its own, in ln D: C / (N D) need not be
-        the same for all sizes, and b is then not 1 - a. `Frontier.counting` has its median and its drift with C.
+        the same for all sizes, and b is then not 1 - a. ``Frontier.counting`` has its median and its drift with C.
     degree : int
         2, a parabola, or 4. Where alpha is larger than beta the loss is steeper towards small sizes. A parabola is
         symmetric, so its minimum is then off.

@@ -78,7 +78,7 @@ def read_runs(
     """Return the points in a table of runs: a file of any usual form, or a folder of training curves.
 
     Text (comma, semicolon, tab, white space; decimal commas; any usual encoding), Markdown, JSON, JSON lines and
-    Parquet are read, and folders of `trainer_state.json` or of the CSV files of TensorBoard and of trackers. Columns
+    Parquet are read, and folders of ``trainer_state.json`` or of the CSV files of TensorBoard and of trackers. Columns
     are found by their names; units are those of names, cells or a row of units. Notes say what was read and what was
     left out.
 
