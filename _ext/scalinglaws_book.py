@@ -65,6 +65,15 @@ def lighten_figures(app: Sphinx, exception: Exception | None) -> None:
         path.write_text(lighter(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+def leave_search_to_its_page(app: Sphinx, exception: Exception | None) -> None:
+    """Load the index of words on the search page alone: the theme loads it everywhere, for a search as one types."""
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        lighter_text = re.sub(r'\s*<script src="[^"]*searchindex\.js"></script>', "", text)
+        if path.name != "search.html" and lighter_text != text:
+            path.write_text(lighter_text, encoding="utf-8")
+
+
 def name_list_items(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -87,4 +96,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", link_codes)
     app.connect("html-page-context", tell_panels)
     app.connect("build-finished", lighten_figures)
+    app.connect("build-finished", leave_search_to_its_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -270,6 +270,14 @@ def test_every_page_has_a_title_of_its_own(visits):
     assert [title for title, count in titles.items() if count > 1 or not title.strip()] == []
 
 
+def test_the_search_page_alone_has_the_index_of_words_and_finds(browser, visits):
+    assert [visit.name for visit in visits if any("searchindex" in url for url in visit.loaded)] == ["search.html"]
+    page = browser.new_page()
+    page.goto((SITE / "search.html").as_uri() + "?q=isoflop")
+    page.wait_for_selector("#search-results li a[href*='chapters/']", timeout=10_000)
+    page.close()
+
+
 def test_no_page_is_heavier_than_three_megabytes(visits):
     assert {visit.name: visit.weight for visit in visits if not 1e5 < visit.weight <= 3e6} == {}
 
