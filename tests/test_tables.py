@@ -787,3 +787,59 @@ def test_a_hundred_thousand_rows_take_a_second():
     begun = time.process_time()
     assert len(sl.read_runs("runs.csv")) == 100_000
     assert time.process_time() - begun < 2.0
+
+
+# What would be a wrong number without a word.
+
+
+@pytest.mark.parametrize("word", ["Total", "mean", "**Average**", "sum:"])
+def test_sums_and_means_at_the_end_are_no_runs(word):
+    foot = pd.DataFrame({"model": [word], **{name: [RUNS[name].mean()] for name in RUNS}})
+    points = sl.read_runs(save(pd.concat([RUNS.assign(model=[f"m{k}" for k in range(12)]), foot])))
+    assert_same(points)
+    assert any("sums or means" in note and "line 14" in note for note in points.notes)
+
+
+def test_a_column_of_such_words_leaves_out_nothing():
+    assert_same(sl.read_runs(save(RUNS.assign(reduction="mean"))))
+
+
+def test_tokens_of_a_data_set_beside_epochs_are_asked_about():
+    table = RUNS.rename(columns={"D": "dataset_tokens"})
+    with pytest.raises(ValueError, match=r"'dataset_tokens'.*'epochs'.*--D COLUMN"):
+        sl.read_runs(save(table.assign(epochs=[1, 2, 4] * 4)))
+    assert_same(sl.read_runs("runs.csv", named={"D": "dataset_tokens"}))
+    assert sl.read_runs(save(table.assign(epochs=1))).warnings == ()
+
+
+@pytest.mark.parametrize(("name", "said"), [("tokens", True), ("tokens_seen", False)])
+def test_tokens_beside_epochs_are_doubtful_unless_all_are_counted(name, said):
+    points = sl.read_runs(save(RUNS.rename(columns={"D": name}).assign(epochs=4)))
+    assert any("'epochs'" in text for text in points.warnings) == said
+
+
+@pytest.mark.parametrize("name", ["dataset", "tokenizer", "eval_set", "arch", "data mix"])
+def test_several_texts_or_architectures_are_said(name):
+    two = pd.concat([RUNS.assign(**{name: "one"}), RUNS.assign(D=1.5 * D, loss=0.8 * L + 0.3, **{name: "two"})])
+    assert any("2 values (one, two)" in text for text in sl.read_runs(save(two)).warnings)
+    assert sl.read_runs("runs.csv", where=f"`{name}` == 'one'" if " " in name else f"{name} == 'one'").warnings == ()
+    of_size = RUNS.assign(**{name: [f"v{n:.0f}" for n in N]})
+    assert sl.read_runs(save(of_size)).warnings == ()
+
+
+@pytest.mark.parametrize("per", ["word", "byte"])
+def test_perplexity_of_words_or_bytes_is_not_of_tokens(per):
+    points = sl.read_runs(save(renamed(loss=f"{per}_perplexity,none", f=np.exp)))
+    assert_same(points)
+    assert points.unit == f"nats per {per}"
+
+
+@pytest.mark.parametrize(("name", "good", "bad"), [
+    ("exit_code", 0, 137), ("Exit Code", 0, 1), ("crash", False, True), ("nan_loss", "no", "yes"), ("ok", True, False),
+    ("sys/failed", False, True),
+])  # fmt: skip
+def test_columns_that_say_that_a_run_failed(name, good, bad):
+    failed = pd.DataFrame({"N": [1e8], "D": [1e9], "loss": [9.0], name: [bad]})
+    points = sl.read_runs(save(pd.concat([RUNS.assign(**{name: good}), failed])))
+    assert_same(points)
+    assert any(f"column {name!r}" in note and "line 14" in note for note in points.notes)

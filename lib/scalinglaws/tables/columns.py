@@ -9,7 +9,7 @@ from scalinglaws.tables.units import FLOP_WORD, PF_DAYS, SCALES, loss_unit, loss
 # Parts of a name that say where a tracker keeps a column, and nothing of what it is.
 _HOMES = words("""
     config summary metrics metric params args hparams hyperparameters history data tags results result attributes
-    model training optim logs log
+    model training optim logs log parameters sys
 """)
 
 _N_HEADS = words("param params parameter parameters nparam nparams numparams paramcount")
@@ -29,6 +29,7 @@ _D_FREE = words("""
     n num nr no number of count the total tot all train training trained pretrain pretraining seen processed
     consumed used input budget cumulative size d so far lm on for text observed
 """)
+ALL_READ = words("seen processed consumed used total")  # of tokens: those of every epoch
 _D_STOCK = words("dataset data corpus")  # how much there is, which need not be how much was read
 
 _C_FREE = words("""
@@ -63,8 +64,12 @@ _ROLES: dict[str, set[str]] = {  # by the joined words of a name
         trainglobalstep currentstep checkpointstep checkpoint ckpt itr optimizerstep
 """),
     "status": words("status state runstate runstatus jobstate jobstatus outcome resultstatus"),
-    "failed": words("diverged crashed failed isdiverged hasdiverged iscrashed isfailed isnan oom"),
-    "finished": words("finished completed isfinished done converged iscomplete complete success"),
+    "failed": words("""
+        diverged crashed failed isdiverged hasdiverged iscrashed isfailed isnan oom crash hascrashed hasfailed isoom
+        nanloss hasnan lossisnan killed aborted preempted
+"""),
+    "exit": words("exitcode exitstatus returncode rc"),
+    "finished": words("finished completed isfinished done converged iscomplete complete success ok isok"),
     "seed": words("""
         seed seeds randomseed rng rngseed replicate replica rep repeat modelseed dataseed initseed trainseed
 """),
@@ -80,7 +85,12 @@ _ROLES: dict[str, set[str]] = {  # by the joined words of a name
         peaklearningrate maxlearningrate logtwolr log2lr loglr cooldown cooldownfrac
 """),
     "steps": words("steps nsteps numsteps trainsteps totalsteps trainingsteps maxsteps numtrainsteps"),
-    "group": words("dataset source condition group sweep series family arch architecture corpus"),
+    "epochs": words("epochs nepochs numepochs trainepochs numtrainepochs totalepochs"),
+    "text": words("""
+        dataset datasets datasetname traindataset corpus mix mixture datamix datamixture domain language tokenizer
+        evalset evaldataset valset testset task arch architecture
+"""),
+    "group": words("source condition group sweep series family"),
 }
 
 

@@ -171,6 +171,7 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     if asked.label is not None and asked.label not in sheet.header:
         raise ValueError(f"no column {shown(asked.label)}; there are: {names(sheet.header)}")
     sheet = _where(sheet, asked, notes)
+    sheet = _without_summary(sheet, notes)
     sheet = _without_failed(sheet, asked, notes, doubts)
     sheet = _with_tokens(sheet, asked, notes)
     chosen = _chosen(sheet, asked)
@@ -179,13 +180,16 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     values = {letter: positive(sheet, choice) for letter, choice in chosen.items()}
     unit, losses = in_known_unit(values["L"], chosen["L"], asked.needs)
     if "se" in values:  # standard errors are converted with the losses
-        of_log = chosen["L"].unit == "perplexity"
+        of_log = (chosen["L"].unit or "").startswith("perplexity")
         values["se"] = values["se"] * (1 / values["L"] if of_log else losses / values["L"])
     values["L"] = losses
     refuse_implausible(values, chosen, asked.needs)
     values, derived = completed(values, chosen)
     notes += another_counting(sheet, values) if "C = 6 N D" in derived else []
+    doubts += _epochs(sheet, chosen, asked)
     keep = _best(sheet, values, asked, notes, doubts)
+    if not any("they differ in" in text for text in doubts):  # which names the columns
+        doubts += reading.mixed(sheet.only(keep), values["N"][keep] if "N" in values else None)
     keep = _lowest(values["L"][keep], keep, asked, notes)
     values = {letter: column[keep] for letter, column in values.items()}
     labels = labels if asked.label is None else _label(sheet, asked.label)
@@ -224,6 +228,27 @@ def _where(sheet: Sheet, asked: Asked, notes: list[str]) -> Sheet:
         raise ValueError(f"--where {shown(asked.where)} has no effect: all {len(sheet)} rows meet it; leave it out")
     notes.append(f"--where keeps {keep.sum()} of {len(sheet)} rows")
     return sheet.only(keep)
+
+
+def _without_summary(sheet: Sheet, notes: list[str]) -> Sheet:
+    """The rows above the totals or means that end a table."""
+    foot = reading.summary(sheet)
+    if foot.any():
+        notes.append(f"left out, as sums or means of the rows above: {sheet.rows(foot)}")
+    return sheet.only(~foot)
+
+
+def _epochs(sheet: Sheet, chosen: Mapping[str, Choice], asked: Asked) -> list[str]:
+    """A doubt where tokens may be those of one of several epochs; tokens of a data set are an error."""
+    several = [name for name in columns.roles(sheet.header, "epochs") if (sheet.numbers(name) > 1).any()]
+    if not several or "D" not in chosen or "D" in asked.named or "U" in chosen:
+        return []
+    name = chosen["D"].name
+    known = columns.meaning(name)
+    text = f"D ({shown(name)}) beside {shown(several[0])}: D is all tokens that were read, each epoch of them"
+    if known is not None and known.rank != (0,):
+        raise ValueError(f"{text}; give a column of their product, or name the one that holds it with --D COLUMN")
+    return [] if {*columns.words_of(name)[0]} & columns.ALL_READ else [f"{text}; --D names another column"]
 
 
 def _without_failed(sheet: Sheet, asked: Asked, notes: list[str], doubts: list[str]) -> Sheet:
@@ -384,7 +409,8 @@ def _account(
     runs += f" at {places:,} places (N, D)" if places else ""
     letters = sorted(chosen, key=lambda letter: [*"NDCUSx", "L", "se", "weights"].index(letter))
     taken = ", ".join(chosen[letter].words() for letter in letters if letter != "L")
-    how = {"perplexity": " (ln of perplexity)", "bits": " (bits times ln 2)"}.get(chosen["L"].unit or "", "")
+    key = chosen["L"].unit or ""
+    how = " (ln of perplexity)" if key.startswith("perplexity") else " (bits times ln 2)" if key == "bits" else ""
     loss = f"{chosen['L'].words()} in {unit}{how}"
     return "; ".join([f"read {rows:,} rows ({sheet.form}): {runs}", ", ".join(filter(None, [taken, loss])), *derived])
 

@@ -25,6 +25,7 @@ FAILED = words("""
     unfinished in_progress started nan exploded invalid broken node_fail suspended requeued paused terminated lost
     dead diverging evicted
 """)
+SUMMARY = words("total totals subtotal sum mean average avg median std stdev stddev")
 EVEN = 0.02  # share by which steps of readings differ where they are even
 SAME_PLACE = 0.005  # share by which N or D of runs with other batch sizes may differ
 
@@ -55,7 +56,37 @@ def failed(sheet: Sheet) -> tuple[Bools, str, list[str]]:
                 if own.any():
                     why.append(f"{own.sum()} by column {shown(name)}, {sheet.rows(own)}")
                 bad |= own
+    for name in columns.roles(sheet.header, "exit"):
+        own = np.nan_to_num(sheet.numbers(name)) != 0
+        if own.any():
+            why.append(f"{own.sum()} by column {shown(name)}, {sheet.rows(own)}")
+        bad |= own
     return bad, "; ".join(why), doubts
+
+
+def summary(sheet: Sheet) -> Bools:
+    """Rows at the end whose first text is a word for a sum or mean of those above."""
+    foot = np.zeros(len(sheet), bool)
+    labels = [name for name in sheet.header if columns.meaning(name) is None and sheet.header.count(name) == 1]
+    for name in labels:
+        own = [word.casefold().strip(" *:#.") in SUMMARY for word in sheet.text(name)]
+        ends = next((k for k, word in enumerate(reversed(own)) if not word), len(own))
+        if 2 * ends < len(own):  # else a column that says what each row is
+            foot[len(own) - ends :] = True
+    return foot
+
+
+def mixed(sheet: Sheet, N: NDArray | None) -> list[str]:
+    """A doubt where rows are of several data sets, tokenizers or architectures."""
+    out = []
+    for name in columns.roles(sheet.header, "text"):
+        said = np.array(sheet.text(name), dtype=object)
+        kinds = sorted({*said} - {""})
+        of_size = N is not None and pd.Series(said).groupby(N).nunique().max() <= 1
+        if 1 < len(kinds) <= len(said) / 3 and not of_size:
+            rows = "--where takes the rows of one"
+            out.append(f"column {shown(name)} has {len(kinds)} values ({names(kinds[:4])}), fitted as one: {rows}")
+    return out
 
 
 def run_labels(sheet: Sheet, N: NDArray | None) -> tuple[str | None, NDArray[np.intp] | None, str | None]:

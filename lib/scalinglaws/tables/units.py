@@ -42,6 +42,8 @@ _LOSS_UNITS: Mapping[str, tuple[str, float | None]] = MappingProxyType({
     "nats per byte": ("nats per byte", None), "nats per character": ("nats per character", None),
     "nats per word": ("nats per word", None), "nats per token": (NATS, 1.0), "nats": (NATS, 1.0),
     "perplexity": (NATS, math.nan),  # its logarithm
+    "perplexity per byte": ("nats per byte", math.nan), "perplexity per word": ("nats per word", math.nan),
+    "perplexity per character": ("nats per character", math.nan),
 })  # fmt: skip
 LOSS_UNITS = tuple(dict.fromkeys(("nats", "bits", "perplexity", "bpb", "bpc", *_LOSS_UNITS)))
 _SAME = {
@@ -85,7 +87,9 @@ def scale_words(factor: float, *, flops: bool = False) -> str:
 def loss_unit(words: set[str]) -> str | None:
     """The key in the table of loss units that the words of a name stand for; None: they name none."""
     found = {_SAME[word] for word in words & _SAME.keys()}
-    for short in ("perplexity", "bpb", "bpc", "bpw", "bits per token"):
+    if "perplexity" in found:  # of lm-eval: byte_perplexity, word_perplexity
+        return next((f"perplexity per {per}" for per in ("byte", "word", "character") if per in found), "perplexity")
+    for short in ("bpb", "bpc", "bpw", "bits per token"):
         if short in found:
             return short
     of = next((each for each in ("bits", "nats") if each in found), None)
