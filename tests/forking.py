@@ -22,5 +22,7 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.dup2(2, 1)
-        os._exit(pytest.main([*line.split(), "-W", "ignore::pytest.PytestAssertRewriteWarning"]))  # of what is imported
+        status = pytest.main([*line.split(), "-W", "ignore::pytest.PytestAssertRewriteWarning"])  # of what is imported
+        sys.stdout.flush()  # _exit does not: what was printed last would be lost
+        os._exit(status)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

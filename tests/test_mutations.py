@@ -99,7 +99,7 @@ def pytest_in(copy):
             before = printed.stat().st_size
             server.stdin.write(f"tests/{tests} -q -x -p no:cacheprovider\n")
             server.stdin.flush()
-            return server.stdout.readline().strip(), printed.read_text()[before:]
+            return server.stdout.readline().strip(), printed.read_bytes()[before:].decode()
 
         yield run
         server.stdin.close()
