@@ -363,7 +363,7 @@ def test_the_commit_is_that_of_a_checkout_of_this_project(tmp_path, monkeypatch,
     for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     monkeypatch.setattr(runtime, "PACKAGE", tmp_path / folder)
-    assert len(runtime._commit.__wrapped__()) == (12 if folder == "lib/scalinglaws" else 0)
+    assert len(runtime.commit.__wrapped__()) == (12 if folder == "lib/scalinglaws" else 0)
 
 
 def test_a_checkpoint_resumes_to_the_same_bits(tmp_path, reference, monkeypatch):

@@ -2,16 +2,17 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.stats import t as student
 from truths import TRUTH, noisy
 
-from scalinglaws.laws import chinchilla, coupled, kaplan_joint, muennighoff, power, power_floor
+from scalinglaws.laws import chinchilla, coupled, interaction, kaplan_joint, muennighoff, power, power_floor
 from scalinglaws.laws.backtest import backtest
 from scalinglaws.laws.bootstrap import bootstrap, cells
-from scalinglaws.laws.choice import CANDIDATES, choose
+from scalinglaws.laws.choice import CANDIDATES, Candidate, _best, choose
 from scalinglaws.laws.fit import FitError, Status, fit
 from scalinglaws.laws.forecast import optimum_intervals, predict
 from scalinglaws.laws.intervals import FEW, MANY, refits
@@ -60,6 +61,21 @@ def test_criteria_are_gaussian_likelihoods():
 def test_where_all_misfit_the_choice_is_among_all_and_says_so():
     found = choose(**bent(), laws=[chinchilla, kaplan_joint])
     assert "though all misfit" in found.rule
+
+
+@pytest.mark.parametrize(("why", "best"), [("", coupled), ("misfit", chinchilla)])
+def test_generality_counts_where_a_law_may_be_right(why, best):
+    """A law with lack of fit is wrong however general: then the error on hidden runs decides."""
+    errors = {chinchilla: 0.04, coupled: 0.07, interaction: 0.07, kaplan_joint: 0.09}
+    tried = [
+        Candidate(
+            law=law, found=None, why=why, back=SimpleNamespace(cuts=[SimpleNamespace(factor=4, n_seen=90, rms=rms)])
+        )
+        for law, rms in errors.items()
+    ]
+    found, near, _ = _best(tried)
+    assert found.law is best
+    assert [each.law for each in near] == [chinchilla, coupled, interaction]
 
 
 def test_too_few_runs_to_hide_any_are_chosen_for_by_bic():

@@ -135,7 +135,7 @@ def compute_dtype(runtime: Runtime) -> torch.dtype:
 def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
     """Where and with what a run was made."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "versions": f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}",
         "device": torch.cuda.get_device_name() if runtime.device == "cuda" else processor(),
         "runtime": str(runtime),
@@ -145,7 +145,7 @@ def provenance(runtime: Runtime, corpus: Corpus) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _commit() -> str:
+def commit() -> str:
     """Commit of the source tree, with '+' when it has changes; '' outside a checkout."""
     if _git("rev-parse", "--show-prefix") != "lib/scalinglaws/":  # installed inside another project's repository
         return ""
