@@ -15,6 +15,7 @@ from scalinglaws.files import DATA, now
 from scalinglaws.lab import corpus, runtime
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.choice import choose
+from scalinglaws.laws.fit import fit
 from scalinglaws.laws.forecast import predict
 
 __all__ = ["CHEAP", "STORED", "foretold", "interval_score", "opened"]
@@ -59,10 +60,11 @@ def foretold(series: str, specs: list[RunSpec]) -> pd.DataFrame:
     cheap = table[(table["flops"] <= CHEAP) & (table["status"] == "ok")]
     cheap = runs.past_plateau(cheap, *PLATEAUS[series]())
     points, cells = runs.points(cheap), runs.cells(cheap)
-    chosen = choose(**points, clusters=cells).candidate
+    choice = choose(N=points["N"], D=points["D"], L=points["L"], clusters=cells)
+    found = fit(choice.chosen, N=points["N"], D=points["D"], L=points["L"])
     sizes = pd.DataFrame([runs.sizes(spec) for spec in specs])
     N, D = sizes["n_params_nonemb"].to_numpy(float), np.array([spec.train.tokens for spec in specs], float)
-    told = predict(bootstrap(chosen.found, seed=0, clusters=cells), level=LEVEL, N=N, D=D, back=chosen.back)
+    told = predict(bootstrap(found, seed=0, clusters=cells), level=LEVEL, N=N, D=D, back=choice.candidate.back)
     low, high = told.new_run
     return pd.DataFrame(
         {
@@ -117,6 +119,5 @@ def opened() -> pd.DataFrame:
         came = pd.Series(dtype=float)
     found = told["hash"].map(came).astype(float)
     inside = found.between(told["low"], told["high"]).where(found.notna())
-    logs = (np.log(told[column]) for column in ("low", "high"))
-    score = pd.Series(interval_score(*logs, np.log(found)), index=told.index)
+    score = interval_score(np.log(told["low"]), np.log(told["high"]), np.log(found))
     return told.assign(found=found, error=found / told["loss"] - 1, inside=inside, score=score)
