@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scalinglaws.laws.backtest import backtest
     from scalinglaws.laws.bootstrap import bootstrap
     from scalinglaws.laws.choice import choose
+    from scalinglaws.laws.compare import compare
+    from scalinglaws.laws.design import design
     from scalinglaws.laws.fit import fit
     from scalinglaws.laws.forecast import predict
     from scalinglaws.laws.frontier import approach1, approach2
@@ -29,14 +31,15 @@ if TYPE_CHECKING:
     from scalinglaws.version import VERSION as __version__  # noqa: F401
 
 __all__ = [
-    "approach1", "approach2", "backtest", "bootstrap", "choose", "fit", "laws", "plan", "plot", "predict", "published",
-    "read_runs", "runs", "sweep", "train",
+    "approach1", "approach2", "backtest", "bootstrap", "choose", "compare", "design", "fit", "laws", "plan", "plot",
+    "predict", "published", "read_runs", "runs", "sweep", "train",
 ]  # fmt: skip
 
 _HOMES = {  # a name -> the module that it is in, or is
     "approach1": "laws.frontier", "approach2": "laws.frontier", "backtest": "laws.backtest",
-    "bootstrap": "laws.bootstrap", "choose": "laws.choice", "fit": "laws.fit", "predict": "laws.forecast",
-    "plan": "laws.plan", "plot": "book.figures", "read_runs": "tables", "train": "lab.train",
+    "bootstrap": "laws.bootstrap", "choose": "laws.choice", "compare": "laws.compare", "design": "laws.design",
+    "fit": "laws.fit", "predict": "laws.forecast", "plan": "laws.plan", "plot": "book.figures", "read_runs": "tables",
+    "train": "lab.train",
     "laws": "laws", "published": "published", "runs": "runs", "sweep": "lab.sweep",
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from scalinglaws.cli.plan import FITTED, PUBLISHED
 from scalinglaws.laws import plan as planning
 from scalinglaws.laws.backtest import backtest
 from scalinglaws.laws.bootstrap import bootstrap
+from scalinglaws.laws.design import design
 from scalinglaws.laws.fit import SCHEMA, fit
 from scalinglaws.laws.forecast import predict
 from scalinglaws.laws.frontier import Frontier, approach2
@@ -571,6 +572,42 @@ def test_hold_out_by_compute(capsys):
     assert got[0] == pytest.approx(expected.record()[0], rel=1e-9)
     save(coupled_runs().head(6))
     assert "not made" in out(capsys, "backtest", "runs.csv", code=1)[0]
+
+
+def test_which_runs_next(capsys):
+    table = runs()
+    asked = ["design", save(table), "--target", "1e23", "--budget", "1e21", "--most", "6", "--largest", "4e20"]
+    text, lines = out(capsys, *asked, "--law", "chinchilla", "--csv", "next.csv")
+    assert text.splitlines()[0] == "chinchilla: 95% intervals at 1e+23 FLOPs"
+    assert "wrote next.csv" in lines
+    got = result(capsys, *asked, "--law", "chinchilla")
+    found = fit(laws.chinchilla, N=table["N"], D=table["D"], L=table["loss"])
+    made = design(found, C=1e23, budget=1e21, runs=6, largest=4e20)
+    assert got == strict_json(made.to_json())
+    each = pd.read_csv("next.csv")
+    assert list(each) == ["N", "D", "seed"]
+    assert len(each) <= 6
+    assert (6 * each["N"] * each["D"]).max() <= 4e20 * (1 + 1e-6)
+    sizes = result(capsys, *asked, "--sizes", "1e8,2e8,4e8", "--lengths", "1e9:1e11", "--of", "loss")
+    assert {run["N"] for run in sizes["runs"]} <= {1e8, 2e8, 4e8}
+    assert "is no range: give LOW:HIGH" in says(capsys, *asked, "--sizes", "1e9:1e8")
+    assert "runs.csv: the cheapest run within the limits takes" in says(capsys, *asked, "--sizes", "1e15:1e16")
+
+
+def test_which_recipe_is_better(capsys):
+    table = runs()
+    better = table.assign(loss=laws.chinchilla.value(TRUTH, table["N"], 1.5 * table["D"]), seed=1)
+    better["loss"] *= np.exp(0.003 * np.random.default_rng(1).normal(size=len(table)))
+    asked = ["compare", save(table, "a.csv"), save(better, "b.csv")]
+    text, lines = out(capsys, *asked)
+    assert "they differ by an offset" in text
+    assert [line for line in lines if line.startswith(("A: read 49 rows", "B: read 49 rows", "A: law by"))] != []
+    got = result(capsys, *asked, "--law", "chinchilla", "--flops", "1e20", "1e21")
+    assert got["C"] == [1e20, 1e21]
+    assert got["offset_interval"][0] < 1.5 < got["offset_interval"][1]
+    assert (got["n_runs"], got["pairs"]) == ([49, 49], 49)
+    save(table.rename(columns={"loss": "val_bpb"}), "b.csv")
+    assert "a.csv is in nats per token and b.csv in bits per byte" in says(capsys, *asked)
 
 
 def test_a_plan_with_repeated_data(capsys):

@@ -127,6 +127,18 @@ def test_shapes_hold_the_size():
         grids.shapes(TEXT, 12_288, (1, 8), 1e5)
 
 
+def test_a_table_of_runs_becomes_specs_of_the_nearest_widths():
+    table = pd.DataFrame({"N": [3000.0, 12_000.0, 12_000.0], "D": [1e5, 2e5, 2e5], "seed": [0, 0, 1]})
+    specs = grids.listed(TEXT, table)
+    assert [spec.model.d_model for spec in specs] == [16, 32, 32]
+    assert specs == [
+        TEXT.spec(width, D, seed=seed) for width, D, seed in zip((16, 32, 32), table["D"], (0, 0, 1), strict=True)
+    ]
+    assert grids.listed(TEXT, table.drop(columns="seed"))[2].train.seed == 0
+    with pytest.raises(ValueError, match=r"N=6000 with n_layer=1: the nearest is d_model=16 with 3072"):
+        grids.listed(TEXT, pd.DataFrame({"N": [6000], "D": [1e5]}))
+
+
 def test_schedules_share_lengths_and_the_longest_cosine_is_scored_at_the_others():
     specs = grids.schedules(TEXT, (32,), (40_960, 20_480, 81_920))
     assert len(set(specs)) == 6

@@ -8,7 +8,7 @@ torch, and only when they do.
 import argparse
 from typing import NoReturn
 
-from scalinglaws.cli import backtest, claims, fit, plan, predict, spec, sweep, train
+from scalinglaws.cli import backtest, claims, compare, design, fit, plan, predict, spec, sweep, train
 from scalinglaws.cli.words import say
 from scalinglaws.version import VERSION
 
@@ -22,6 +22,8 @@ examples:
   scalinglaws backtest runs.csv
   scalinglaws predict fit.json --N 1e9 --D 2e10
   scalinglaws plan --flops 1e21 --law fit.json
+  scalinglaws design runs.csv --target 1e22 --budget 1e20
+  scalinglaws compare adam.csv muon.csv
   scalinglaws claims --verdict contradicted
 """
 
@@ -56,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scalinglaws {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, sweep, spec, fit, backtest, predict, plan, claims):
+    for command in (train, sweep, spec, fit, backtest, predict, plan, design, compare, claims):
         command.add(commands)
     return parser

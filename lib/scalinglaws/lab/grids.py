@@ -5,6 +5,8 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import pandas as pd
+
 from scalinglaws import counting
 from scalinglaws.config import Origin, Parametrization, RunSpec
 from scalinglaws.recipe import Recipe
@@ -96,6 +98,32 @@ def batch(
     return specs
 
 
+def listed(recipe: Recipe, table: pd.DataFrame, *, n_layer: int = 1, within: float = 0.15) -> list[RunSpec]:
+    """The runs of a table of N, D and, if it has one, seed: such as the file that ``scalinglaws design --csv`` writes.
+
+    N counts ``n_params_nonemb``. It is a ValueError when no multiple of ``recipe.d_head`` meets one within a share of
+    ``within``.
+    """
+    specs = []
+    seeds = table["seed"] if "seed" in table else [0] * len(table)
+    for N, D, seed in zip(table["N"].astype(float), table["D"].astype(float), seeds, strict=True):
+        width, n = _nearest(recipe, N, n_layer)
+        if abs(n / N - 1) > within:
+            raise ValueError(
+                f"N={N:.4g} with n_layer={n_layer}: the nearest is d_model={width} with {n}; design with --sizes of "
+                f"this recipe, change n_layer, or raise within={within:g}"
+            )
+        specs.append(recipe.spec(width, D, n_layer=n_layer, seed=int(seed)))
+    return specs
+
+
+def _nearest(recipe: Recipe, n_params_nonemb: float, n_layer: int) -> tuple[int, int]:
+    """Width of the model that comes closest to a size, and its own size."""
+    ideal = math.sqrt(n_params_nonemb / (n_layer * (4 + 2 * recipe.ff_ratio)))
+    width = max(1, round(ideal / recipe.d_head)) * recipe.d_head
+    return width, counting.count(recipe.model(width, n_layer)).n_params_nonemb
+
+
 def shapes(
     recipe: Recipe,
     n_params_nonemb: float,
@@ -113,9 +141,7 @@ def shapes(
     specs = []
     for n_layer, ff_ratio in itertools.product(depths, ff_ratios):
         mine = dataclasses.replace(recipe, ff_ratio=ff_ratio)
-        ideal = math.sqrt(n_params_nonemb / (n_layer * (4 + 2 * ff_ratio)))
-        width = max(1, round(ideal / recipe.d_head)) * recipe.d_head
-        n = counting.count(mine.model(width, n_layer)).n_params_nonemb
+        width, n = _nearest(mine, n_params_nonemb, n_layer)
         if abs(n / n_params_nonemb - 1) > within:
             raise ValueError(
                 f"n_params_nonemb={n_params_nonemb:.4g} with n_layer={n_layer} and ff_ratio={ff_ratio}: the nearest is "

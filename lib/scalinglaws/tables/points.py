@@ -36,6 +36,7 @@ class Points:
     notes: tuple[str, ...]  # what was read first, then choices and what was left out, a sentence each
     warnings: tuple[str, ...]  # what makes the points doubtful
     unit: str = NATS  # of L
+    seeds: NDArray | None = None  # what the column of seeds holds, where there is one
 
     def __len__(self) -> int:
         return self.columns["L"].size
@@ -193,6 +194,7 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     keep = _lowest(values["L"][keep], keep, asked, notes)
     values = {letter: column[keep] for letter, column in values.items()}
     labels = labels if asked.label is None else _label(sheet, asked.label)
+    seeds = [np.array(sheet.text(name), dtype=object)[keep] for name in columns.roles(sheet.header, "seed")]
     places = int(reading.places(values["N"], values["D"]).max()) + 1 if {"N", "D"} <= values.keys() else None
     if n_runs == rows:
         doubts += _looks_like_curves(values)
@@ -200,6 +202,7 @@ def _points(sheet: Sheet, asked: Asked) -> Points:
     account = _account(sheet, rows, n_runs, places, values, chosen, unit, derived)
     return Points(
         columns=values, labels=None if labels is None else labels[keep], unit=unit,
+        seeds=seeds[0] if len(seeds) == 1 else None,
         notes=tuple(dict.fromkeys([account, *_others(sheet, chosen), *notes])), warnings=tuple(dict.fromkeys(doubts)),
     )  # fmt: skip
 

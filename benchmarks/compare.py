@@ -1,0 +1,130 @@
+"""Do the intervals of `compare` hold? Simulated pairs of recipes whose truth is known.
+
+    python benchmarks/compare.py --rows compare-rows.csv --table data/compare.csv --sets 400
+
+Truth of A is Chinchilla's sum with the exponents of the fit of Besiroglu et al. 2024. B saves compute by an offset (a
+factor of 1.3 everywhere), by slope (none at the middle, and more the more is spent: both exponents are .01 larger), or
+by both. Five sizes of 1e6 to 1e9 parameters by four lengths of 1e8 to 1e11 tokens, one seed or three, noise of 0.5% of
+the loss:
+
+- paired: A and B have the same sizes, lengths and seeds, and runs of a pair share seven tenths of the variance of their
+  noise.
+- unpaired: the sizes and lengths of B lie between those of A, and all noise is its own.
+
+Held is: the ratio of compute at the least, the middle and the largest compute that both have, at a hundred times the
+largest, and the slope; and of offsets the one factor. Rows are written as they come; what is there is not made again.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import time
+from itertools import product
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import scipy  # noqa: E402
+
+from scalinglaws.laws import chinchilla  # noqa: E402
+from scalinglaws.laws.compare import TwoRecipes, compare, log_ratio  # noqa: E402
+
+TRUTHS = ("offset", "slope", "both")
+SUM = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
+BOTH = TwoRecipes(name="truth", source="", base=chinchilla)
+MIDDLE = np.log([10**7.5, 10**9.5])
+GRID = np.log([1e6, 1e9]), np.log([1e8, 1e11])
+C = 6 * np.array([1e14, 10**17.0, 1e20, 1e22])  # of the corners and the middle, and a hundred times the largest
+SIGMA, SHARED, REFITS = 0.005, 0.7, 399
+QUANTITIES = ("least", "middle", "largest", "far", "slope", "one factor")
+
+
+def truth(kind: str) -> dict[str, float]:
+    """Parameters of both recipes."""
+    offset, slope = np.log(1.3) * (kind != "slope"), 0.01 * (kind != "offset")
+    half = offset / 2  # sizes and lengths each count so much more
+    d = {"d_alpha": slope, "d_beta": slope}
+    d |= {"d_A": slope * MIDDLE[0] - SUM["alpha"] * half, "d_B": slope * MIDDLE[1] - SUM["beta"] * half}
+    return SUM | d
+
+
+def recipes(kind: str, paired: bool, seeds: int, number: int) -> list[dict[str, np.ndarray]]:
+    """Tables of A and B."""
+    rng = np.random.default_rng([21, TRUTHS.index(kind), paired, seeds, number])
+    common, tables = rng.normal(size=20 * seeds), []
+    for r in (0.0, 1.0):
+        own = rng.normal(size=20 * seeds)
+        inside = 0.08 * (r == 1 and not paired)  # of the range, at both ends
+        places = (np.linspace(inside, 1 - inside, m) for m in (5, 4))
+        axes = [np.exp(low + (high - low) * place) for (low, high), place in zip(GRID, places, strict=True)]
+        N, D, seed = (grid.ravel() for grid in np.meshgrid(*axes, np.arange(seeds)))
+        noise = np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own if paired else own
+        L = BOTH.value(truth(kind), N, D, np.exp(r)) * np.exp(SIGMA * noise)
+        tables.append({"N": N, "D": D, "L": L, "seed": seed + 100 * int(r) * (not paired)})
+    return tables
+
+
+def made(kind: str, paired: bool, seeds: int, number: int) -> pd.DataFrame:
+    """Rows of one set: whether each interval holds, and its width."""
+    began = time.process_time()
+    true = log_ratio(BOTH, {name: np.array([value]) for name, value in truth(kind).items()}, C)[0]
+    found = compare(*recipes(kind, paired, seeds, number), C=C, n=REFITS, seed=number)
+    low, high = (np.append(np.log(ends), end) for ends, end in zip(found.interval, found.slope_interval, strict=True))
+    ends = np.array([low, high])
+    if kind == "offset":
+        true, ends = np.append(true, np.log(1.3)), np.column_stack([ends, np.log(found.offset_interval)])
+    rows = pd.DataFrame({"quantity": QUANTITIES[: true.size], "held": (ends[0] <= true) & (true <= ends[1])})
+    rows["width"], rows["verdict"] = ends[1] - ends[0], found.verdict
+    key = {"truth": kind, "paired": paired, "seeds": seeds, "number": number}
+    rows["seconds"] = (time.process_time() - began) / len(rows)
+    return pd.DataFrame(key, index=rows.index).join(rows)
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Shares that held, in percent, with their errors; and how often each verdict was given."""
+    groups = rows.groupby(["truth", "paired", "seeds", "quantity"], sort=False)
+    out = groups.agg(sets=("number", "size"), share=("held", "mean"), width=("width", "median"))
+    out["error"] = np.sqrt(out["share"] * (1 - out["share"]) / out["sets"])
+    for verdict in ("none", "offset", "slope"):
+        out[verdict] = groups["verdict"].agg(lambda column, verdict=verdict: (column == verdict).mean())
+    out[["share", "error", "none", "offset", "slope"]] *= 100
+    return out.reset_index()
+
+
+def provenance(rows: pd.DataFrame) -> dict:
+    """What the table was made by."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    dirty = subprocess.run(["git", "status", "--porcelain", "lib"], check=True, capture_output=True, text=True).stdout
+    versions = f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}"
+    return {
+        "refits": REFITS, "commit": commit + "+changes" * bool(dirty), "versions": versions,
+        "seconds": round(rows["seconds"].sum()), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Simulate what is missing, then write and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, default=Path("compare-rows.csv"))
+    parser.add_argument("--table", type=Path, help="write the summary with its provenance to this file")
+    parser.add_argument("--sets", type=int, default=400)
+    args = parser.parse_args()
+    keys, there = ["truth", "paired", "seeds", "number"], set()
+    if args.rows.is_file():
+        there = set(pd.read_csv(args.rows, usecols=keys)[keys].itertuples(index=False, name=None))
+    for number, job in product(range(args.sets), product(TRUTHS, (True, False), (1, 3))):
+        if (*job, number) not in there:
+            made(*job, number).to_csv(args.rows, mode="a", header=not args.rows.exists(), index=False)
+    rows = pd.read_csv(args.rows)
+    out = table(rows)
+    if args.table:
+        out.round(4).assign(**provenance(rows)).to_csv(args.table, index=False)
+    print(out.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
