@@ -39,7 +39,7 @@ BOTH = TwoRecipes(name="truth", source="", base=chinchilla)
 MIDDLE = np.log([10**7.5, 10**9.5])
 GRID = np.log([1e6, 1e9]), np.log([1e8, 1e11])
 C = 6 * np.array([1e14, 10**17.0, 1e20, 1e22])  # of the corners and the middle, and a hundred times the largest
-SIGMA, SHARED, REFITS = 0.005, 0.7, 399
+SIGMA, SHARED, REFITS = 0.005, 0.7, 299
 QUANTITIES = ("least", "middle", "largest", "far", "slope", "one factor")
 
 
@@ -74,11 +74,13 @@ def made(kind: str, paired: bool, seeds: int, number: int) -> pd.DataFrame:
     true = log_ratio(BOTH, {name: np.array([value]) for name, value in truth(kind).items()}, C)[0]
     found = compare(*recipes(kind, paired, seeds, number), C=C, n=REFITS, seed=number)
     low, high = (np.append(np.log(ends), end) for ends, end in zip(found.interval, found.slope_interval, strict=True))
-    ends = np.array([low, high])
+    here = np.append(np.log(found.ratio), found.slope)
     if kind == "offset":
-        true, ends = np.append(true, np.log(1.3)), np.column_stack([ends, np.log(found.offset_interval)])
-    rows = pd.DataFrame({"quantity": QUANTITIES[: true.size], "held": (ends[0] <= true) & (true <= ends[1])})
-    rows["width"], rows["verdict"] = ends[1] - ends[0], found.verdict
+        true, here = np.append(true, np.log(1.3)), np.append(here, np.log(found.offset))
+        low, high = (np.append(ends, np.log(one)) for ends, one in zip((low, high), found.offset_interval, strict=True))
+    rows = pd.DataFrame({"quantity": QUANTITIES[: true.size], "held": (low <= true) & (true <= high)})
+    rows["width"], rows["low"], rows["high"], rows["verdict"] = high - low, low - here, high - here, found.verdict
+    rows["error"] = here - true
     key = {"truth": kind, "paired": paired, "seeds": seeds, "number": number}
     rows["seconds"] = (time.process_time() - began) / len(rows)
     return pd.DataFrame(key, index=rows.index).join(rows)

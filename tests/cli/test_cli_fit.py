@@ -600,7 +600,7 @@ def test_which_recipe_is_better(capsys):
     better["loss"] *= np.exp(0.003 * np.random.default_rng(1).normal(size=len(table)))
     asked = ["compare", save(table, "a.csv"), save(better, "b.csv")]
     text, lines = out(capsys, *asked)
-    assert "they differ by an offset" in text
+    assert "offset: B differs from A by one factor" in text
     assert [line for line in lines if line.startswith(("A: read 49 rows", "B: read 49 rows", "A: law by"))] != []
     got = result(capsys, *asked, "--law", "chinchilla", "--flops", "1e20", "1e21")
     assert got["C"] == [1e20, 1e21]

@@ -108,9 +108,9 @@ def test_exact_runs_give_the_exact_saving():
 @pytest.mark.parametrize(
     ("other", "verdict", "words"),
     [
-        ({}, "none", "no difference is seen"),
-        ({"d_A": -0.05, "d_B": -0.05}, "offset", "they differ by an offset"),
-        ({"d_A": 0.17, "d_B": 0.22, "d_alpha": 0.01, "d_beta": 0.01}, "slope", "they differ in slope"),
+        ({}, "none", "none: no difference between A and B"),
+        ({"d_A": -0.05, "d_B": -0.05}, "offset", "offset: B differs from A by one factor"),
+        ({"d_A": 0.17, "d_B": 0.22, "d_alpha": 0.01, "d_beta": 0.01}, "slope", "slope: the factor of compute"),
     ],
 )
 def test_verdicts(other, verdict, words):
@@ -118,7 +118,7 @@ def test_verdicts(other, verdict, words):
     assert found.verdict == verdict
     text = found.summary()
     assert words in text
-    assert "40 of A, 40 of B, 40 pairs" in text
+    assert "40 runs of A, 40 of B, 40 pairs" in text
     assert (found.slope_interval[0] <= 0 <= found.slope_interval[1]) == (verdict != "slope")
     record = strict_json(found.to_json())
     assert record["verdict"] == verdict
@@ -127,8 +127,8 @@ def test_verdicts(other, verdict, words):
 
 def test_the_better_one_is_named():
     better = tables(0.003, other={"d_A": -0.05, "d_B": -0.05}, seeds=2)
-    assert "B saves" in compare(*better, n=99).summary()
-    assert "A saves" in compare(*better[::-1], n=99).summary()
+    assert "% by B" in compare(*better, n=99).summary()
+    assert "% by A" in compare(*better[::-1], n=99).summary()
 
 
 def test_pairs_share_their_noise():

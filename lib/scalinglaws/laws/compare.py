@@ -25,7 +25,7 @@ from scalinglaws.laws.intervals import refits
 from scalinglaws.laws.law import Array, Kind, Law
 from scalinglaws.tables import Points
 
-__all__ = ["Comparison", "TwoRecipes", "compare"]
+__all__ = ["Comparison", "TwoRecipes", "compare", "log_ratio"]
 
 Table = Points | Mapping[str, ArrayLike]
 Verdict = Literal["none", "offset", "slope"]
@@ -136,21 +136,20 @@ class Comparison:
     def summary(self) -> str:
         """Return the verdict in words, then a line for each compute."""
         said = {
-            "none": "no difference is seen between A and B",
-            "offset": "they differ by an offset: one factor of compute, as far as these runs can tell",
-            "slope": "they differ in slope: the factor of compute changes with compute",
+            "none": "no difference between A and B is seen",
+            "offset": "B differs from A by one factor of compute, as far as these runs tell",
+            "slope": "the factor of compute between A and B changes with compute",
         }[self.verdict]
-        lines = [f"misfit: {self.message}"] if self.message else []
-        lines.append(f"{self.law}: {said}")
-        lines.append(f"  runs    {self.n_runs[0]} of A, {self.n_runs[1]} of B, {self.pairs} pairs")
-        of = f"{100 * self.level:g}% interval"
+        of, lines = f"{100 * self.level:g}% interval", [f"misfit: {self.message}"] if self.message else []
+        lines.append(f"{self.law}: {self.verdict}: {said}")
+        lines.append(f"  {self.n_runs[0]} runs of A, {self.n_runs[1]} of B, {self.pairs} pairs; at equal loss:")
+        lines.append(f"  {'FLOPs of B':<12}{'those of A':<18}{of:<24}saved")
         for C, ratio, low, high in zip(self.C, self.ratio, *self.interval, strict=True):
-            who = f"B saves {100 * (1 - 1 / ratio):.3g}%" if ratio >= 1 else f"A saves {100 * (1 - ratio):.3g}%"
-            worth = f"B at {C:.4g} FLOPs is worth A at {ratio:.4g} times as many"
-            lines.append(f"  {worth} ({of} {low:.4g} to {high:.4g}): {who}")
-        per = "{:+.3g} per e-fold of compute ({} {:+.3g} to {:+.3g})".format(self.slope, of, *self.slope_interval)
-        one = "{:.4g} if it is one factor ({} {:.4g} to {:.4g})".format(self.offset, of, *self.offset_interval)
-        return "\n".join([*lines, f"  slope   {per}", f"  offset  {one}"])
+            saved = f"{100 * (1 - 1 / ratio):.3g}% by B" if ratio >= 1 else f"{100 * (1 - ratio):.3g}% by A"
+            lines.append(f"  {C:<12.4g}{f'{ratio:.4g} times these':<18}{f'{low:.4g} to {high:.4g}':<24}{saved}")
+        slope, offset = (("{:.4g} to {:.4g}").format(*ends) for ends in (self.slope_interval, self.offset_interval))
+        lines.append(f"  {'slope':<12}{self.slope:<18.4g}{slope:<24}per e-fold of compute")
+        return "\n".join([*lines, f"  {'offset':<12}{f'{self.offset:.4g} times':<18}{offset:<24}if it is one factor"])
 
 
 def compare(
