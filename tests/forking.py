@@ -3,10 +3,13 @@
 python forking.py        # reads arguments, a line a run, and answers each with an exit status; prints to stderr
 """
 
+import gc
 import os
 import sys
 
+import anyio.pytest_plugin  # noqa: F401
 import hypothesis.strategies  # noqa: F401
+import jupyter_cache.cache.db  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import nbmake.pytest_items  # noqa: F401
 import pandas  # noqa: F401
@@ -14,9 +17,11 @@ import playwright.sync_api  # noqa: F401
 import pytest
 import scipy.optimize
 import scipy.stats  # noqa: F401
+import sphinx.application  # noqa: F401
 import torch._dynamo  # noqa: F401  # torch's optimizers import it at their first step
 
 sys.dont_write_bytecode = True  # of two versions of a file within one second the second would be taken for the first
+gc.freeze()  # a fork need not look through these modules for garbage
 for line in sys.stdin:
     assert not [name for name in sys.modules if name.startswith("scalinglaws")], "the forks would not read their own"
     child = os.fork()
