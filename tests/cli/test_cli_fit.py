@@ -16,6 +16,7 @@ from truths import GOPHER_FLOPS, REPLICATED, REPLICATED_OBJECTIVE, TRUTH, at_gop
 
 from scalinglaws import laws, tables
 from scalinglaws.cli import main, report
+from scalinglaws.cli.page import figures_of
 from scalinglaws.cli.plan import FITTED, PUBLISHED
 from scalinglaws.laws import plan as planning
 from scalinglaws.laws.backtest import backtest
@@ -278,8 +279,23 @@ def test_report_is_one_file_that_asks_for_nothing(capsys):
     assert "<title>Scaling law fit: chinchilla</title>" in text
 
 
+def budgets_shown(approach: str, budgets: tuple[float, ...]) -> list[str]:
+    """The legend of the isoFLOP figure of a report on runs at some budgets."""
+    made = report.make(tables.read_runs(save(isoflops(budgets)), needs=("C", "N", "D")), approach=approach, n=0)
+    *_, figure = next(each for each in figures_of(made) if each[0] == "IsoFLOP view")
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("approach", ["2", "3", "vp"])
+@pytest.mark.parametrize("budgets", [(1e18, 1e19, 1e20, 1e21), (1e18, 1.02e18, 4e18)])
+def test_the_isoflops_of_a_report_are_at_the_budgets_of_the_runs(approach, budgets):
+    assert budgets_shown(approach, budgets) == [f"{C:.0e}".replace("e+", "e") for C in budgets if C != 1.02e18]
+
+
 def test_report_of_other_approaches_and_laws(capsys):
-    assert "approach 2" in page(capsys, save(isoflops()), "--approach", "2")
+    text = page(capsys, save(isoflops()), "--approach", "2")
+    assert "approach 2" in text
+    assert text.count("<svg") == 2
     x = np.geomspace(1e4, 1e8, 12)
     assert "Residuals" in page(capsys, save(pd.DataFrame({"x": x, "L": 10 * x**-0.1 + 1})), "--law", "power_floor")
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from scalinglaws.book import figures
 from scalinglaws.cli.report import LEVEL, Report
-from scalinglaws.counting import tokens_6nd
 from scalinglaws.files import PACKAGE
 from scalinglaws.laws.backtest import Backtest
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.frontier import Frontier, Resampled
 from scalinglaws.tables import Points
 
-__all__ = ["backtest_html", "html"]
+__all__ = ["backtest_html", "figures_of", "html"]
 
 SHOWN = 2000  # points in a figure; more would cover each other
 FAR = 10.0  # times the largest budget: where the line of the optimum ends
@@ -41,7 +40,7 @@ def html(report: Report) -> str:
     figures = "".join(
         f'<h2>{escape(title)}</h2><figure role="img" aria-label="{escape(alt)}">{_svg(figure, f"f{k}-")}'
         f"<figcaption>{escape(alt)}</figcaption></figure>"
-        for k, (title, alt, figure) in enumerate(_figures(report))
+        for k, (title, alt, figure) in enumerate(figures_of(report))
     )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -99,16 +98,17 @@ def _numbers(report: Report) -> str:
     return f"<table><tr><th></th><th>estimate</th><th>{LEVEL:.0%} interval</th></tr>{rows}</table>"
 
 
-def _figures(report: Report) -> list[tuple[str, str, Figure]]:
+def figures_of(report: Report) -> list[tuple[str, str, Figure]]:
     """Title, caption and figure of each figure."""
     with style.context(LOOK):
         if not report.usable:
             return []
         if isinstance(report.found, Frontier):
-            return [_frontier_figure(report)]
+            return [*([_isoflop_figure(report)] if report.approach == "2" else []), _frontier_figure(report)]
         if report.exponents is None:
             return [_residual_figure(report)]
-        return [_isoflop_figure(report), _residual_figure(report), _optimum_figure(report)]
+        isoflops = [_isoflop_figure(report)] if {*report.found.x} == {"N", "D"} else []
+        return [*isoflops, _residual_figure(report), _optimum_figure(report)]
 
 
 def _axes(n: int = 1) -> tuple[Figure, Any]:
@@ -122,30 +122,20 @@ def _some(size: int) -> NDArray[np.intp]:
 
 
 def _isoflop_figure(report: Report) -> tuple[str, str, Figure]:
-    """Loss against size, in slices of compute, with the law and its minimum in each."""
-    found: Any = report.found
-    N, C, L = (report.points.columns[letter] for letter in "NCL")
+    """Loss against size on each budget, with the parabolas or the law, and their minima."""
+    C, N, L = (report.points.columns[letter] for letter in "CNL")
     figure, ax = _axes()
-    edges = np.unique(np.quantile(np.log(C), np.linspace(0, 1, 8)))
-    slices = np.clip(np.searchsorted(edges, np.log(C), side="right") - 1, 0, max(len(edges) - 2, 0))
-    shades = figures.shades(max(slices.max() + 1, 1))
-    drawn = _some(len(L))
-    reach = np.geomspace(N.min(), N.max(), 200)
-    for k in range(slices.max() + 1):
-        of = drawn[slices[drawn] == k]
-        if not of.size:
-            continue
-        middle = float(np.exp(np.log(C[slices == k]).mean()))
-        ax.plot(N[of], L[of], "o", color=shades[k], markersize=3.5, label=f"C ≈ {middle:.2g}")
-        if {*found.x} == {"N", "D"}:
-            curve = found.predict(N=reach, D=tokens_6nd(middle, reach))
-            low = curve < 1.15 * L[slices == k].max()
-            ax.plot(reach[low], curve[low], color=shades[k], linewidth=1)
-            best, tokens = found.law.optimum(found.theta, middle)
-            ax.plot(best, found.predict(N=best, D=tokens), "x", color="C1", markersize=8)
-    ax.set(xscale="log", xlabel="parameters N", ylabel=f"loss ({report.points.unit})")
-    ax.legend(title="FLOPs", fontsize=8)
-    caption = "Runs by size, in slices of compute C. Lines: the law at each slice's middle; crosses: its optimum."
+    drawn = _some(L.size)
+    runs, found = {"C": C[drawn], "N": N[drawn], "L": L[drawn]}, report.found
+    if isinstance(found, Frontier):
+        figures.valleys(ax, found, **runs)
+        caption = "Runs by size, their parabola on each budget, and its vertex. Dotted: a budget that was refused."
+    else:
+        ln_C = np.quantile(np.log(C), (np.arange(7) + 0.5) / 7, method="nearest")
+        apart = np.diff(ln_C, prepend=-np.inf) > 0.2  # closer ones are one budget, a little off
+        figures.valleys(ax, found, budgets=np.exp(ln_C[apart]), **runs)
+        caption = "Runs by size, each with the nearest of some budgets C. Lines: the law there; diamonds: its optimum."
+    ax.set_ylabel(f"loss ({report.points.unit})")
     return "IsoFLOP view", caption, figure
 
 
