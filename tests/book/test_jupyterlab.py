@@ -51,6 +51,7 @@ TURNED = {
     "Repeats": Turned("U", LOG, 1e12),
     "Planner": Turned("C", LOG, 1e25),
     "Replay": Turned("share", LINEAR, 0.02),
+    "Study": Turned("warmup", LOG, 1e8),
     "Coupled": Turned("k", LOG, 0.5),
 }
 TRAITS = {name: turned.trait for name, turned in TURNED.items()}

@@ -43,6 +43,7 @@ def views():
         widgets.Repeats(),
         widgets.Planner(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
+        widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
         widgets.Coupled({"made": ("made runs", GRID, {cut: COUPLED for cut in (1, 4, 16)})}),
     ]
 
@@ -221,6 +222,31 @@ class TestNumbers:
                 assert found["mean"] == pytest.approx(rest.mean(), rel=1e-9)
                 assert found["rms"] == pytest.approx(np.sqrt(np.mean(rest**2)), rel=1e-9)
 
+    def study(self, page, **turned):
+        """The view's answer for one state, with the arrays of its points."""
+        (found,) = compute(page, "study", [widgets.Study({}, **turned).state])
+        return found, *np.array(found["points"], float).T
+
+    @pytest.mark.parametrize(("counted", "largest"), [("nonemb", 1e7), ("nonemb", 1e12), ("all", 1e10)])
+    def test_a_study_without_a_warmup_finds_the_closed_form(self, page, counted, largest):
+        found, C, sizes = self.study(page, counted=counted, warmup=0.0, largest=largest)
+        exact = plan.counted("besiroglu2024", sizes, gamma=0.0 if counted == "all" else None)
+        assert exact.C_nonemb == pytest.approx(C, rel=1e-9)  # its balance is solved by bisection
+        a, b = np.polyfit(np.log(C), np.log(sizes), 1)
+        assert found["a"] == pytest.approx(a, rel=1e-9)
+        assert found["reached"] == pytest.approx(np.exp(a * np.log(5.76e23) + b), rel=1e-8)
+        assert found["best"] == pytest.approx(float(plan.allocate("besiroglu2024", 5.76e23).N), **close)
+
+    def test_a_study_reads_the_least_loss_of_what_the_warmup_leaves(self, page):
+        """By search: along its budget no other size has a lower loss, half of the warmup's tokens lost."""
+        _, theta = plan.named("besiroglu2024")
+        _, C, sizes = self.study(page)
+        w, gamma = 3000 * 2**18, 47491
+        for budget, size in list(zip(C, sizes, strict=True))[::8]:
+            near = size * np.geomspace(0.8, 1.25, 2001)
+            loss = laws.chinchilla.value(theta, near + gamma * np.cbrt(near), budget / 6 / near - w)
+            assert near[loss.argmin()] == pytest.approx(size, rel=3e-4)
+
     def test_replay(self, page):
         view = widgets.Replay(TABLE, CURVES, lambda row: "a")
         found = compute(page, "replay", [view.state | {"share": share} for share in (0.02, 0.1, 0.99, 1.0)])
@@ -251,7 +277,7 @@ class TestPage:
         yield page
         assert not trouble
 
-    @pytest.mark.parametrize("place", range(10), ids=lambda place: views()[place].name)
+    @pytest.mark.parametrize("place", range(len(views())), ids=lambda place: views()[place].name)
     def test_each_control_changes_what_is_said(self, opened, place):
         root, name = opened.locator(".view").nth(place), views()[place].name
         for slider in root.locator("input[type=range]").all():

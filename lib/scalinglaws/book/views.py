@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import traitlets
 
+from scalinglaws import published
 from scalinglaws.files import PACKAGE, dumps, plain
 from scalinglaws.laws import plan
 
 __all__ = [
-    "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Valleys",
-    "View", "trainable",
+    "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Study",
+    "Valleys", "View", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -268,6 +269,39 @@ class Coupled(View):
             for name, (label, points, fits) in runs.items()
         }
         super().__init__(data=plain({"runs": data}), **({"runs": next(iter(data))} | start))
+
+
+class Study(View):
+    """The line that a study of small models finds on a known surface, by what it counts and how long it warms up.
+
+    A warmup of W tokens is taken as the loss of half of them: the area that a linear ramp lacks under the peak rate.
+
+    Parameters
+    ----------
+    models : mapping of (C, N)
+        What to mark, by name: training compute in FLOPs and parameters.
+    C : float
+        The budget, in FLOPs, to which the line is carried on.
+    law : str
+        The surface, a name of `plan.named`; the embeddings are those of Chinchilla's models (published row Q03).
+    low : float
+        The smallest model.
+    """
+
+    name = "study"
+    counted, warmup, largest = _turned("nonemb", 3000.0 * 2**19, 1.5e9)  # of Kaplan et al.: K62, K63, K65
+
+    def __init__(
+        self,
+        models: Mapping[str, tuple[float, float]],
+        *,
+        C: float = 5.76e23,
+        law: str = "besiroglu2024",
+        low: float = 1e6,
+        **start: Any,
+    ):
+        data = {"law": plan.named(law)[1], "gamma": published.value("Q03", "gamma"), "low": low, "C": C}
+        super().__init__(data=plain(data | {"models": dict(models)}), **start)
 
 
 class _Trainable(ipywidgets.VBox):
