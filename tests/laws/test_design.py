@@ -15,7 +15,7 @@ from scalinglaws.files import DATA
 from scalinglaws.laws import chinchilla, coupled, interaction, power
 from scalinglaws.laws import design as module
 from scalinglaws.laws.design import design
-from scalinglaws.laws.fit import FitError, Status, fit
+from scalinglaws.laws.fit import Status, fit
 from scalinglaws.laws.forecast import optimum_intervals
 from scalinglaws.laws.intervals import refits
 
@@ -218,8 +218,13 @@ def test_laws_without_a_plan_are_refused():
     runs = noisy(0)
     at_bound = fit(chinchilla, **runs | {"L": runs["L"] - 1.05 * TRUTH["E"]})
     assert at_bound.at_bound
-    with pytest.raises(FitError, match="at a bound"):
-        design(at_bound, C=1e20, budget=1e18)
+    made = design(at_bound, C=1e20, budget=1e18)
+    assert (made.now, len(made.each()) > 0) == ({}, True)
+    assert made.summary().startswith("no interval now: E at a bound")
+    low, high = made.expected["N"]
+    assert 0 < low < at_bound.law.optimum(at_bound.theta, 1e20)[0] < high
+    few = fit(chinchilla, **{name: column[[0, 1, 2, 4, 6, 9, 15]] for name, column in cheap().items()})
+    assert "no interval was found to hold" in design(few, C=1e20, budget=1e18).message
     assert len(design(fit(interaction, **noisy(0)), C=1e21, budget=1e20, n=99, runs=5).each()) == 5
 
 
