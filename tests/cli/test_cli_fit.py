@@ -544,7 +544,14 @@ def test_a_law_can_be_chosen_pinned_tied_and_bounded(capsys):
     assert weighed["theta"] == pytest.approx(fit(laws.coupled, **x, se=table["se"]).theta, rel=1e-12)
     assert "coupled has no parameter 'gamma'" in says(capsys, "fit", "runs.csv", "--law", "coupled", "--fix", "gamma=1")
     assert "belong to --approach 3" in says(capsys, "fit", "runs.csv", "--approach", "2", "--fix", "E=1")
-    assert "--law auto chooses" in says(capsys, "fit", "runs.csv", "--law", "auto", "--fix", "E=1")
+    held = ["--law", "auto", "--bootstrap", "0", "--fix", "E=1.8", "--tie", "alpha=beta", "--se", "se"]
+    by_choice = result(capsys, "fit", "runs.csv", *held)
+    assert by_choice["theta"] == pytest.approx(
+        fit(laws.coupled, **x, se=table["se"], fix={"E": 1.8}, tie=("alpha", "beta")).theta, rel=1e-12
+    )
+    out_of_it = {each["law"]: each["why"] for each in by_choice["choice"]["laws"]}
+    assert out_of_it["coupled_no_floor"].startswith("coupled_no_floor has no parameter 'E'")
+    assert "no law is determined inside" in says(capsys, "fit", "runs.csv", "--law", "auto", "--fix", "gamma=1")
     assert "give --se or --weights" in says(capsys, "fit", "runs.csv", "--se", "se", "--weights", "se")
     for wrong in (["--fix", "E"], ["--fix", "E=x"], ["--bound", "E=1"], ["--tie", "alpha"]):
         assert says(capsys, "fit", "runs.csv", *wrong)

@@ -48,9 +48,26 @@ def test_points_that_share_their_noise_need_clusters():
     N, D = (np.repeat(column, 3) for column in grid())
     noise = 0.005 * np.repeat(np.random.default_rng(0).normal(size=36), 3)
     found = fit(chinchilla, N=N, D=D, L=chinchilla.value(TRUTH, N, D) * np.exp(noise))
-    rows = bootstrap(found, n=300, seed=0).theta["alpha"].std()
+    rows = bootstrap(found, n=300, seed=0, how="rows").theta["alpha"].std()
     runs = bootstrap(found, n=300, seed=0, clusters=np.repeat(np.arange(36), 3)).theta["alpha"].std()
     assert runs / rows == pytest.approx(np.sqrt(3), rel=0.25)  # 300 resamples leave 4% on each spread
+
+
+def test_cells_are_drawn_by_default_where_points_are_repeated():
+    N, D = (np.repeat(column, 2) for column in grid())
+    L = chinchilla.value(TRUTH, N, D) * np.exp(0.005 * np.random.default_rng(0).normal(size=72))
+    found = fit(chinchilla, N=N, D=D, L=L)
+    plain, named = bootstrap(found, n=20, seed=0), bootstrap(found, n=20, seed=0, clusters="cells")
+    assert (plain.how, plain.n_clusters) == ("clusters", 36)
+    assert plain.theta["alpha"].tolist() == named.theta["alpha"].tolist()
+    rows = bootstrap(found, n=20, seed=0, how="rows")
+    assert (rows.how, rows.n_clusters) == ("rows", 72)
+    once = fit(chinchilla, N=N[::2], D=D[::2], L=L[::2])
+    assert bootstrap(once, n=20, seed=0).how == "rows"
+    two = fit(power, x=np.repeat([1e4, 1e6], 3), L=[4.0, 4.1, 4.05, 3.0, 3.02, 2.97])
+    with pytest.raises(FitError, match=r"2 clusters cannot tell .*; repeats of a point are one: add other"):
+        bootstrap(two, n=20, seed=0)
+    assert bootstrap(two, n=20, seed=0, how="rows").how == "rows"
 
 
 def test_intervals_of_anything():
@@ -131,7 +148,7 @@ def test_studentized_standard_error_is_that_of_the_line():
     x = np.tile(np.geomspace(1e4, 1e8, 20), 20)
     noise = 0.01 * np.random.default_rng(0).normal(size=400)
     found = fit(power, x=x, L=10 * x**-0.1 * np.exp(noise), delta=math.inf)
-    cloud = bootstrap(found, n=999, seed=0)
+    cloud = bootstrap(found, n=999, seed=0, how="rows")
     low, high = cloud.interval("alpha", method="studentized")
     u = np.log(x) - np.log(x).mean()
     expected = 0.01 / np.sqrt(u @ u)
@@ -148,6 +165,34 @@ def test_residuals_are_drawn_around_the_fit():
     assert cloud.theta["alpha"].mean() == pytest.approx(found.theta["alpha"], abs=3e-3)
     raw = bootstrap(fit(chinchilla, **points, residual="raw"), n=100, seed=0, how="residuals")
     assert raw.settled == 1
+
+
+def test_sized_residuals_follow_the_slope_that_they_leave_likely():
+    """A line in logarithms: restricted likelihood by weighted least squares, on a grid of slopes."""
+    n, slopes = 12, np.linspace(-2.5, 2.5, 41)
+    x = np.geomspace(1e4, 1e8, n)
+    z = np.linspace(1, -1, n)  # the loss falls
+    off = 0.01 * np.exp(1.2 * z) * np.random.default_rng(0).normal(size=n)
+    found = fit(power, x=x, L=10 * x**-0.1 * np.exp(off), delta=math.inf)
+    X, size, log_p, spread = np.stack([np.ones(n), z], axis=1), np.exp(np.outer(slopes, z)), [], []
+    hat = X @ np.linalg.pinv(X)
+    r = off - hat @ off
+    for each, slope in zip(size, slopes, strict=True):
+        of_X, of_y = X / each[:, None], off / each
+        left = of_y - of_X @ np.linalg.lstsq(of_X, of_y, rcond=None)[0]
+        reml = np.log(each).sum() * 2 + np.linalg.slogdet(of_X.T @ of_X)[1] + (n - 2) * np.log(left @ left)
+        log_p.append(-reml / 2 - slope**2 / 2 / 0.5**2)
+        kept = np.mean(np.diag((np.eye(n) - hat) @ np.diag(each**2) @ (np.eye(n) - hat)) / each**2)
+        spread.append(each**2 * np.var(r / each) / kept)
+    p = np.exp(np.array(log_p) - max(log_p))
+    expected = np.sqrt(p @ spread / p.sum())
+    made = bootstrap(found, n=4000, seed=0, how="sized")._y
+    assert made is not None
+    got = np.log(made / made.mean(axis=0)).std(axis=0)
+    assert got == pytest.approx(expected, rel=0.06)  # 4000 draws of a long-tailed mixture leave 2 to 3%
+    assert expected[0] > 1.4 * expected[-1]
+    even = np.log(bootstrap(found, n=4000, seed=0, how="residuals")._y).std(axis=0)
+    assert even[0] == pytest.approx(even[-1], rel=0.06)
 
 
 def test_one_refit_on_residuals_is_a_fit_of_the_made_losses():

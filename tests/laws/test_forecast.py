@@ -46,6 +46,28 @@ def test_the_law_that_the_runs_follow_is_chosen():
     assert {*record["laws"][0]} == {"law", "status", "parameters", "aic", "bic", "backtest", "why"}
 
 
+def test_what_is_held_and_weighed_is_so_in_every_law():
+    points, se = bent(), np.linspace(1, 3, 36)
+    found = choose(**points, fix={"E": 1.8}, tie=("alpha", "beta"), se=se * points["L"])
+    by = {each.law.name: each for each in found.candidates}
+    assert "coupled_no_floor has no parameter 'E'" in by["coupled_no_floor"].why
+    assert "kaplan_joint has no parameter 'E'" in by["kaplan_joint"].why
+    for name in ("chinchilla", "coupled", "interaction"):
+        law = by[name].law
+        alone = fit(law, **points, fix={"E": 1.8}, tie=("alpha", "beta"), se=se * points["L"])
+        assert by[name].found.theta == alone.theta
+    assert by["coupled"].back.cuts[0].found.theta["E"] == 1.8
+    assert by["coupled"].back.cuts[0].found.problem.weights is not None
+    at = {"N": points["N"], "D": points["D"]}
+    right, wrong = (np.log(points["L"] / by[name].found.predict(**at)) for name in ("coupled", "chinchilla"))
+    rise = 36 * np.log((wrong**2 / se**2).sum() / (right**2 / se**2).sum())
+    assert by["chinchilla"].aic - by["coupled"].aic == pytest.approx(rise - 2, rel=1e-6)  # a parameter less
+    narrow = choose(**points, bounds={"k": (0.3, 0.9)})
+    assert [each.law.name for each in narrow.candidates if each.found is not None] == ["coupled", "coupled_no_floor"]
+    with pytest.raises(FitError, match=r"no law is determined inside its bounds: chinchilla: chinchilla has no .*'Z'"):
+        choose(**points, fix={"Z": 1.0})
+
+
 def test_criteria_are_gaussian_likelihoods():
     points = noisy(3)
     each = choose(**points, laws=[chinchilla]).candidate
@@ -94,7 +116,9 @@ def test_few_points_are_widened_to_students_quantiles():
     assert len(points["N"]) < FEW
     found = fit(power_floor, x=points["D"] * points["N"], L=points["L"])
     cloud = refits(found, n=199)
-    plain = bootstrap(found, n=199, seed=0, how="residuals")
+    assert cloud.how == "sized"
+    assert refits(fit(power_floor, **found.x, L=found.L, weights=np.ones(12)), n=19).how == "residuals"
+    plain = bootstrap(found, n=199, seed=0, how="sized")
     wide = student.ppf(0.975, 12 - 3) / 1.959964
     for narrow, end in zip(plain.interval("E"), cloud.interval("E"), strict=True):
         assert end - found.theta["E"] == pytest.approx(

@@ -17,7 +17,8 @@ def add(commands) -> None:
     parser = commands.add_parser("fit", help=what, description=what)
     what = "table of N, D (or C and one of them) and loss: CSV, TSV, JSON, Parquet, Markdown ...; or a folder of curves"
     parser.add_argument("runs", type=Path, metavar="RUNS.csv", help=what)
-    what = "default: chinchilla; auto: chosen by hold-out over compute, with the table of the choice"
+    what = "default: chinchilla; auto: chosen by hold-out over compute, with the table of the choice; of laws that "
+    what += "have every parameter that is pinned, tied or bounded"
     parser.add_argument("--law", choices=sorted([*FITTED, "auto"]), default="chinchilla", help=what)
     what = "1: envelope, 2: isoFLOP curves, 3: the law itself (default), vp: the surface by variable projection"
     parser.add_argument("--approach", choices=("1", "2", "3", "vp"), default="3", help=what)
@@ -132,8 +133,6 @@ def _refuse_idle_options(args: argparse.Namespace) -> None:
             raise ValueError(f"--delta and --residual belong to --approach 3; {args.approach} has its own objective")
         if args.fix or args.tie or args.bound or args.se or args.weights:
             raise ValueError("--fix, --tie, --bound, --se and --weights belong to --approach 3")
-    if args.law == "auto" and (args.fix or args.tie or args.bound or args.se or args.weights):
-        raise ValueError("--law auto chooses among laws as they are; name a law to pin, tie, bound or weigh")
     if args.se and args.weights:
         raise ValueError("give --se or --weights: a standard error is a weight of 1 / se²")
     if args.tolerance is not None and (args.approach not in "12" or (args.approach == "1" and args.cluster)):

@@ -127,13 +127,13 @@ def make(
     if approach == "vp":
         found = frontiers.variable_projection(N=columns["N"], D=columns["D"], L=columns["L"])
     else:
+        held: Any = {"fix": fix, "tie": tie, "bounds": bounds, "residual": residual}
+        held |= {name: columns.get(name) for name in ("se", "weights", "L")}
         if law == "auto":
-            choice = choose(L=columns["L"], C=columns.get("C"), N=columns["N"], D=columns["D"], clusters=points.labels)
+            choice = choose(C=columns.get("C"), N=columns["N"], D=columns["D"], clusters=points.labels, **held)
             law = choice.chosen.name
         variables: Any = {letter: columns[letter] for letter in LAWS[law].variables}
-        held: Any = {"fix": fix, "tie": tie, "bounds": bounds}
-        held |= {name: columns.get(name) for name in ("se", "weights")}
-        found = fit(LAWS[law], L=columns["L"], residual=residual, delta=delta, **held, **variables)
+        found = fit(LAWS[law], delta=delta, **held, **variables)
     back = choice.candidate.back if choice is not None else _hold_out(found, points)
     cloud, notes = _cloud(found, points, n, seed)
     found = found if cloud is None else cloud.attach(level=LEVEL)
@@ -221,7 +221,7 @@ def _cloud(found: Fit, points: Points, n: int | None, seed: int) -> tuple[Bootst
         if n is not None and not found.at_bound:
             raise
         return None, (f"no intervals: {error}",)
-    drawn = {"rows": "points", "residuals": "residuals"}.get(cloud.how)
+    drawn = {"rows": "points", "residuals": "residuals", "sized": "residuals"}.get(cloud.how)
     if points.labels is None and drawn is None:
         drawn = f"{cloud.n_clusters} cells of equal {' and '.join(found.x)}"
     return cloud, () if drawn in (None, "points") else (f"intervals resample {drawn}",)

@@ -1,9 +1,9 @@
 """Intervals for anything computed from a fit, by refitting resampled points; and what the points cannot tell.
 
-The percentile interval of resampled rows, with Huber's threshold held at that of the full fit, is the default because
-it holds the truth about as often as it says: of 1000 simulated data sets for each of three kinds of noise, 95%
-intervals held in 93.9 to 96.6%, those from the covariance of `curve_fit` in as few as 88.6% where noise was unequal
-(`data/calibration.csv`).
+The percentile interval of resampled rows, or cells of them, with Huber's threshold held at that of the full fit, is the
+default because it holds the truth about as often as it says: of 1000 simulated data sets for each of three kinds of
+noise, 95% intervals held in 93.9 to 96.6%, those from the covariance of `curve_fit` in as few as 88.6% where noise was
+unequal (`data/calibration.csv`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +19,10 @@ from scipy.special import fdtri, ndtr, ndtri
 from scalinglaws.laws.fit import Fit, FitError
 from scalinglaws.laws.newton import Problem, Quadratic, newton
 
-__all__ = ["Bootstrap", "bootstrap", "cells", "profile"]
+__all__ = ["Bootstrap", "bootstrap", "cells", "profile", "repeats"]
 
 Array = NDArray[np.float64]
-How = Literal["rows", "clusters", "residuals"]
+How = Literal["rows", "clusters", "residuals", "sized"]
 Method = Literal["percentile", "bca", "studentized"]
 Function = Callable[[Mapping[str, Array]], ArrayLike]  # of the parameters by name, each an array
 Quantity = str | Function
@@ -30,6 +30,8 @@ Ends = tuple[Array, Array]  # lower and upper, of the shape of the quantity
 
 AT_ONCE = 2**22  # weights held in memory at a time
 MAX_DRAWS = 3 * 10**8  # refits times points: gigabytes, and hours
+SLOPES = np.linspace(-2.5, 2.5, 41)  # of ln size of noise, over half of the range of ln loss
+SLOPE = 0.5  # standard deviation of a slope before the residuals are seen: a factor of e between the ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,11 +206,14 @@ def bootstrap(
     how : str, optional
         "rows": as many points drawn with replacement. "clusters": whole clusters. "residuals": the same points, each
         with the fit's own prediction and a residual drawn from all, which takes the noise to be the same everywhere.
-        Left out, rows, or clusters where labels are given.
+        "sized": the same, of noise whose size may follow a power of the loss, drawn anew for each refit from those that
+        the residuals leave likely (Carroll & Ruppert 1988). Left out, clusters where labels are given or points are
+        repeated, and else rows.
     clusters : array_like [n_points] or "cells", optional
         Labels of points that share their noise: readings of one run, runs of one seed or of one budget. "cells": points
         of equal variables, such as seeds of one size and length. The law misses all of a cell alike, so that where it
-        is not exactly right, intervals by rows are too narrow.
+        is not exactly right, intervals by rows are too narrow. With ``how`` left out as well, cells where there are
+        any of two points or more.
 
     Raises
     ------
@@ -218,6 +223,9 @@ def bootstrap(
         If ``how`` is unknown or does not go with ``clusters``, or a label is missing.
     """
     fit.checked()
+    named = clusters is not None
+    if how is None and not named:
+        clusters = repeats(fit.x)
     how = how or ("rows" if clusters is None else "clusters")
     if how not in get_args(How):
         raise ValueError(f"how is {how!r}; choose one of {', '.join(get_args(How))}")
@@ -230,13 +238,14 @@ def bootstrap(
     label = np.arange(fit.n_points) if clusters is None else _numbered(clusters, fit.n_points)
     m = int(label.max()) + 1
     if m <= fit.n_free:
-        raise FitError(f"{m} clusters cannot tell the spread of {fit.n_free} parameters; give more clusters")
+        cure = "give more clusters" if named else "repeats of a point are one: add other points, or how='residuals'"
+        raise FitError(f"{m} clusters cannot tell the spread of {fit.n_free} parameters; {cure}")
     if n * m > MAX_DRAWS:
         raise FitError(f"{n} refits of {m} points are too many draws; take a sample of the points, or label clusters")
     rng = np.random.default_rng(seed)
     draws = rng.integers(m, size=(n, m))
-    if how == "residuals":
-        y, counts = _made_losses(fit, draws), np.ones((n, m), np.int64)
+    if how in ("residuals", "sized"):
+        y, counts = _made_losses(fit, draws, _sizes(fit, n, rng) if how == "sized" else None), np.ones((n, m), np.int64)
     else:
         draws += m * np.arange(n)[:, None]
         y, counts = None, np.bincount(draws.ravel(), minlength=n * m).reshape(n, m)
@@ -251,6 +260,16 @@ def bootstrap(
 def cells(x: Mapping[str, Array]) -> NDArray[np.intp]:
     """Return the number of the cell of each point, [n_points]: points of one cell have equal variables."""
     return np.asarray(pd.DataFrame(dict(x)).groupby(list(x), sort=False).ngroup(), dtype=np.intp)
+
+
+def repeats(x: Mapping[str, Array]) -> NDArray[np.intp] | None:
+    """Return the `cells` of points of which some are repeated; None where all differ.
+
+    >>> repeats({"x": np.array([1.0, 2.0, 1.0])})
+    array([0, 1, 0])
+    """
+    cell = cells(x)
+    return cell if cell.max() + 1 < cell.size else None
 
 
 def _refits(fit: Fit, counts: NDArray[np.int64], label: NDArray[np.intp], y: Array | None) -> tuple[Array, Array]:
@@ -274,15 +293,42 @@ def _numbered(clusters: ArrayLike, n_points: int) -> NDArray[np.intp]:
     return numbers
 
 
-def _made_losses(fit: Fit, draws: NDArray[np.int64]) -> Array:
-    """Losses [n, n_points] in the fit's own unit: predictions with residuals drawn from all, free of their mean."""
+def _made_losses(fit: Fit, draws: NDArray[np.int64], sizes: tuple[Array, Array] | None) -> Array:
+    """Losses [n, n_points] in the fit's own unit: predictions with residuals drawn from all, free of their mean.
+
+    With `_sizes` of the noise of each point, residuals are drawn as shares of it.
+    """
     problem = fit.problem
     f = problem.predicted(problem.center(fit.theta)[None])
-    residuals = problem.misfit(f)[0]
+    residuals = problem.misfit(f)
     freedom = np.sqrt(residuals.size / (residuals.size - fit.n_free))  # residuals of a fit are too small
-    drawn = freedom * (residuals - residuals.mean())[draws]
+    size, grown = sizes or (np.ones_like(f), np.array([[freedom]]))
+    shares = residuals / size
+    shares = np.broadcast_to(shares - shares.mean(axis=1, keepdims=True), draws.shape)
+    drawn = size * (grown * np.take_along_axis(shares, draws, axis=1))
     drawn = drawn if problem.scale is None else drawn / problem.scale
     return f * np.exp(drawn) if fit.residual == "log" else f + drawn
+
+
+def _sizes(fit: Fit, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Sizes [n, n_points] of noise, and by how much residuals of a fit are smaller on average [n, 1].
+
+    A size is exp(slope z), z from -1 to 1 by ln loss; slopes are drawn by their restricted likelihood, of that part
+    of the residuals that no change of parameters can make, times a Gaussian of `SLOPE`.
+    """
+    problem, u = fit.problem, fit.problem.center(fit.theta)
+    f = problem.predicted(u[None])
+    z, r = np.log(f[0]), problem.misfit(f)[0]
+    size = np.exp(SLOPES[:, None] * (2 * (z - z.min()) / np.ptp(z) - 1))  # [G, n_points]
+    beyond = np.linalg.qr(problem.jacobian(u), mode="complete")[0][:, fit.n_free :]  # [n_points, spare]
+    spread = np.einsum("ij,gi,ik->gjk", beyond, size**2, beyond)
+    seen = beyond.T @ r
+    squares = np.linalg.solve(spread, np.broadcast_to(seen[:, None], (SLOPES.size, seen.size, 1)))[..., 0] @ seen
+    log_p = -(np.linalg.slogdet(spread)[1] + seen.size * np.log(squares) + (SLOPES / SLOPE) ** 2) / 2
+    p = np.exp(log_p - log_p.max())
+    kept = (np.einsum("ij,gjk,ik->gi", beyond, spread, beyond) / size**2).mean(axis=1, keepdims=True)
+    chosen = rng.choice(SLOPES.size, size=n, p=p / p.sum())
+    return size[chosen], 1 / np.sqrt(kept[chosen])
 
 
 def _blocks(n: int, size: int) -> Iterator[slice]:

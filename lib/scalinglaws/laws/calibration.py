@@ -100,7 +100,7 @@ def simulate(
     true = design.quantities({name: np.array(value) for name, value in design.truth.items()})
     try:
         found = fit(chinchilla, N=design.N, D=design.D, L=L).checked()
-        cloud = bootstrap(found, n=resamples, seed=number)
+        cloud = bootstrap(found, n=resamples, seed=number, how="rows")
     except FitError:
         cloud = None
     rows = []

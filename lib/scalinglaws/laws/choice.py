@@ -2,31 +2,36 @@
 
 Rule: of the laws that the points determine inside all bounds, those without lack of fit are taken; of these, those
 whose rms error on hidden, dearer runs is at most twice the lowest, over the cuts of which a fit saw three runs for each
-parameter of the largest law; of these the one with most parameters, since its intervals admit what the others assume;
-of equals, the first in the list. Where every law has lack of fit, none of them admits the truth, and the one with the
-lowest rms error is taken. Where no cut leaves so many runs, BIC decides.
+fitted parameter of the largest law; of these the one with most of them, since its intervals admit what the others
+assume; of equals, the first in the list. Where every law has lack of fit, none of them admits the truth, and the one
+with the lowest rms error is taken. Where no cut leaves so many runs, BIC decides.
+
+Parameters that are held are held in every law; one that does not have them is out. A pinned floor is a statement that
+there is one.
 
 The least error itself does not decide: hidden runs share one fit, so that its lead is mostly luck. On simulated runs of
 a coupled law (`benchmarks/forecasts.py`) laws chosen by it had intervals that held in as few as 79% of sets.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scalinglaws.laws.backtest import Backtest, backtest, compute_of
+from scalinglaws.laws.backtest import Backtest, compute_of, hold_out
 from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint
 from scalinglaws.laws.fit import Fit, FitError, Status, fit
 from scalinglaws.laws.law import Law
+from scalinglaws.laws.newton import Residual
 
 __all__ = ["CANDIDATES", "Candidate", "Choice", "choose"]
 
 NEAR = 2.0  # times the lowest rms error on hidden runs: as good, as far as so few forecasts can tell
-PER_PARAMETER = 3  # runs that a fit saw, for each parameter of the largest law, for its forecasts to count
+PER_PARAMETER = 3  # runs that a fit saw, for each fitted parameter of the largest law, for its forecasts to count
+LEVEL = 0.95
 CANDIDATES: tuple[Law, ...] = (chinchilla, coupled, coupled_no_floor, interaction, kaplan_joint)  # of N and D
 
 
@@ -52,7 +57,11 @@ class Candidate:
     def _criterion(self, price: float) -> float:
         if self.found is None:
             return math.nan
-        return 2 * self.found.n_points * math.log(self.found.residual_rms) + price * (self.found.n_free + 1)
+        found, rms = self.found, self.found.residual_rms
+        if found.problem.weights is not None:
+            off = np.log(found.L / found.predict(**found.x))
+            rms = math.sqrt(np.mean(found.problem.weights * off**2))
+        return 2 * found.n_points * math.log(rms) + price * (found.n_free + 1)
 
     def record(self) -> dict[str, Any]:
         """Return the candidate as values for JSON."""
@@ -96,7 +105,9 @@ class Choice:
 
 def choose(
     *, L: ArrayLike, C: ArrayLike | None = None, laws: Sequence[Law] = CANDIDATES, seed: int = 0,
-    clusters: ArrayLike | None = None, **variables: ArrayLike | None,
+    clusters: ArrayLike | None = None, residual: Residual = "log", fix: Mapping[str, float] | None = None,
+    tie: Iterable[str] | Iterable[Iterable[str]] = (), bounds: Mapping[str, tuple[float, float]] | None = None,
+    weights: ArrayLike | None = None, se: ArrayLike | None = None, **variables: ArrayLike | None,
 ) -> Choice:  # fmt: skip
     """Return which of some laws of the same variables to forecast with, by the rule at the head of this module.
 
@@ -115,6 +126,8 @@ def choose(
         To choose from.
     seed, clusters
         Of the refits, see `backtest`.
+    residual, fix, tie, bounds, weights, se
+        See `fit`; of every law. One without a parameter that is named here is out, and its ``why`` says so.
     **variables : array_like [n]
         By letter.
 
@@ -125,37 +138,45 @@ def choose(
     Raises
     ------
     FitError
-        If the points determine none of the laws.
+        If the points determine none of the laws, or none has the parameters that are held.
     """
     given: dict[str, Any] = {
         name: np.asarray(column, float) for name, column in variables.items() if column is not None
     }
     compute = compute_of(given, C)
-    tried, errors = [], []
+    held: Any = {"fix": fix, "tie": [*tie], "bounds": bounds, "weights": weights, "se": se, "residual": residual}
+    tried = []
     for law in laws:
+        found, back = None, Backtest(law=law, cuts=(), level=LEVEL)
         try:
-            found = fit(law, L=L, **given)
-        except FitError as error:
-            found, why = None, str(error)
-            errors.append(why)
-        else:
-            why = {Status.OK: "", Status.MISFIT: "misfit"}.get(found.status, str(found.status))
-        back = backtest(law, L=L, C=compute, n=0, **given)
+            found = fit(law, L=L, **held, **given)
+            back = hold_out(found, C=compute, n=0)
+            why = "" if found.status is Status.OK else str(found.status)
+        except ValueError as error:
+            why = str(error)
         tried.append(Candidate(law=law, found=found, back=back, why=why))
     inside = [each for each in tried if each.why in ("", "misfit")]
     if not inside:
-        raise FitError(f"none of {', '.join(law.name for law in laws)} is determined inside its bounds; {errors[:1]}")
+        by = {why: ", ".join(each.law.name for each in tried if each.why == why) for why in [t.why for t in tried]}
+        said = "; ".join(f"{names}: {why}" for why, names in by.items())
+        raise FitError(f"no law is determined inside its bounds: {said}")
     right = [each for each in inside if not each.why] or inside
     best, near, rule = _best(right)
-    back = backtest(best.law, L=L, C=compute, seed=seed, clusters=clusters, **given)  # and intervals
+    assert best.found is not None  # all of `inside` have a fit
+    back = hold_out(best.found, C=compute, seed=seed, clusters=clusters)  # and intervals
     said = [_said(each, best, right, near) for each in tried]
     said = [replace(each, back=back) if each.law is best.law else each for each in said]
     return Choice(candidates=tuple(said), chosen=best.law, rule=rule)
 
 
+def _n_free(each: Candidate) -> int:
+    """Fitted parameters."""
+    return 0 if each.found is None else each.found.n_free
+
+
 def _best(right: Sequence[Candidate]) -> tuple[Candidate, list[Candidate], str]:
     """The one to take, those whose error on hidden runs is at most twice the lowest, and the rule."""
-    enough = PER_PARAMETER * max(len(each.law.parameters) for each in right)
+    enough = PER_PARAMETER * max(map(_n_free, right))
     common = set.intersection(*({cut.factor for cut in each.back.cuts if cut.n_seen >= enough} for each in right))
     words = "without lack of fit" if not right[0].why else "though all misfit"
     if not common:
@@ -165,7 +186,7 @@ def _best(right: Sequence[Candidate]) -> tuple[Candidate, list[Candidate], str]:
     near = [each for each, error in zip(right, rms, strict=True) if error <= NEAR * min(rms)]
     if right[0].why:
         return right[int(np.argmin(rms))], near, f"law by hold-out over compute, {words}: the lowest error"
-    best = max(near, key=lambda each: len(each.law.parameters))  # of equals, the first
+    best = max(near, key=_n_free)  # of equals, the first
     return best, near, f"law by hold-out over compute, {words}: the most general within {NEAR:g} times the lowest error"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
-from scalinglaws.laws.bootstrap import Bootstrap, bootstrap, cells
+from scalinglaws.laws.bootstrap import Bootstrap, bootstrap, repeats
 from scalinglaws.laws.fit import Fit, FitError
 
 __all__ = ["FEW", "LEAST_SPARE", "refits"]
@@ -33,7 +33,7 @@ def refits(
     >>> x = np.geomspace(1, 256, 9)
     >>> cloud = refits(fit(power, x=x, L=8 / x * np.tile([1.01, 0.99, 1.0], 3)), n=99)
     >>> cloud.how, round(cloud.widened, 2)
-    ('residuals', 1.21)
+    ('sized', 1.21)
 
     Parameters
     ----------
@@ -63,12 +63,10 @@ def refits(
             f"{found.n_points} points for {found.n_free} parameters: no interval was found to hold with fewer than "
             f"{found.n_free + LEAST_SPARE}; add runs, or pin a parameter"
         )
-    cell, labels = cells(found.x), clusters
-    if clusters is None or isinstance(clusters, str):
-        labels = cell if cell.max() + 1 < found.n_points else None
+    labels = repeats(found.x) if clusters is None or isinstance(clusters, str) else clusters
     drawn = found.n_points if labels is None else len({*np.asarray(labels, object).tolist()})
     if drawn < FEW and (clusters is None or isinstance(clusters, str)):
-        cloud = bootstrap(found, n=n, seed=seed, how="residuals")
+        cloud = bootstrap(found, n=n, seed=seed, how="sized" if found.problem.weights is None else "residuals")
     else:
         cloud, spare = bootstrap(found, n=n, seed=seed, clusters=labels), drawn - found.n_free
     if drawn >= MANY:

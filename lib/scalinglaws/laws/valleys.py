@@ -22,7 +22,6 @@ WELL_CURVED = 2.0  # of a smaller curvature the vertex counts by its error
 NOMINAL = 1e-3  # noise, as a share of the loss, where runs do not tell it: draws then have its shape and not its size
 FARTHEST = 1.0  # half-widths from the middle: the last size is where the vertex of a resample ends that is beyond
 EPS = 1e-12
-STEPS_FREEDOM = 1  # as how many degrees of freedom the distance between sizes counts, beside the scatter of the best
 
 
 class Refusal(StrEnum):
@@ -84,6 +83,11 @@ class Optima(Protocol):
     @property
     def freedom(self) -> tuple[int, int, int]:
         """Degrees of freedom with which the size of the draws of ln N, ln D and ln L is known; 0: only their shape."""
+        ...
+
+    @property
+    def least(self) -> bool:
+        """Whether the draws of ln N and ln D are the least that these move, since noise comes on top."""
         ...
 
     def draws(self, rng: np.random.Generator, n: int) -> Array:
@@ -217,6 +221,7 @@ class IsoFLOPs:
     noise: float  # standard deviation of ln L; nan where there are no more runs than coefficients
     runs_freedom: int  # degrees of freedom of the noise
     residuals: Array = field(repr=False)  # of ln L, with that deviation
+    least: bool = False  # the draws have the noise of the runs
 
     @classmethod
     def of(cls, curves: Sequence[tuple[Curve, Curve]]) -> Self:
@@ -263,7 +268,8 @@ class LowestSizes:
 
     below: Array  # [2, m], from ln N and ln D of the best size to those of the next smaller; of N negative
     above: Array  # [2, m], to the next larger
-    freedom: tuple[int, int, int] = (STEPS_FREEDOM, STEPS_FREEDOM, 0)
+    freedom: tuple[int, int, int] = (0, 0, 0)
+    least: bool = True  # noise moves the best size besides
 
     @classmethod
     def of(cls, runs: Sequence[tuple[Array, Array, Array]]) -> Self:
