@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 from truths import GOPHER_FLOPS, ROUNDED, TRUTH, assert_is_the_scatter, at_gophers_budget
 
 from scalinglaws import laws, published
@@ -364,6 +365,26 @@ def test_intervals_of_approach_1_hold_where_sizes_come_in_steps():
         low, high = found.bootstrap(n=399, seed=seed).interval("a")
         held += bool(low <= true <= high)
     assert held >= 60 * (0.95 - 0.085)  # three standard errors of a share of 60
+
+
+def test_best_sizes_move_by_their_steps_at_least_and_by_their_scatter_as_students_line():
+    x = np.log(np.geomspace(1e18, 1e21, 5))
+    unit = math.sqrt(((x - x.mean()) ** 2).sum())
+    exact = approach1(**few(budgets=5, sizes=9, noise=0.0))  # all on one line
+    low, high = exact.bootstrap(n=4000, seed=0).interval("a")
+    step = 2 * math.log(4) / 8
+    assert (high - low) * unit == pytest.approx(2 * 1.96 * step / math.sqrt(12), rel=0.05)  # 4000 draws leave 2%
+    found = approach1(**few(1, budgets=5, sizes=25, noise=0.01))
+    left = np.log(found.N / found.optimum(found.C)[0])
+    low, high = found.bootstrap(n=4000, seed=0).interval("a")
+    sigma = math.sqrt(left @ left / 3)
+    assert sigma > 4 * 2 * math.log(4) / 24 / math.sqrt(12)  # steps do not matter
+    assert (high - low) * unit == pytest.approx(2 * student.ppf(0.975, 3) * sigma, rel=0.1)
+
+
+def test_resamples_of_few_budgets_that_lie_far_off_are_numbers():
+    cloud = approach1(**few(2, budgets=3, sizes=15, noise=0.01)).bootstrap(n=4000, seed=0)
+    assert not np.isnan(cloud.optimum(1e24)).any()
 
 
 def curves(theta, sizes, tokens, excess=0.3):
