@@ -171,7 +171,7 @@ def choose(
 
 def _n_free(each: Candidate) -> int:
     """Fitted parameters."""
-    return 0 if each.found is None else each.found.n_free
+    return len(each.law.parameters) if each.found is None else each.found.n_free
 
 
 def _best(right: Sequence[Candidate]) -> tuple[Candidate, list[Candidate], str]:

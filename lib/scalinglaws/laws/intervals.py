@@ -2,9 +2,9 @@
 
 The percentile interval of resampled points is a little too narrow with less than some forty of them: there it is
 widened from Gaussian to Student's quantiles, for the points or clusters beyond one for each parameter. With fewer than
-some twenty, resamples of points are nearly singular: residuals are drawn instead. With less than three points beyond
-one for each parameter no interval was found to hold, and none is given. The book's page on calibration has the shares
-that held.
+some twenty, resamples of points are nearly singular: residuals are drawn instead, of noise whose size may follow the
+loss, or that follows the weights where points have them. With less than three points beyond one for each parameter no
+interval was found to hold, and none is given. The book's page on calibration has the shares that held.
 """
 
 from dataclasses import replace
