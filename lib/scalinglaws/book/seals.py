@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from scalinglaws import recipe, runs
 from scalinglaws.config import RunSpec
 from scalinglaws.files import DATA, now
-from scalinglaws.lab import corpus, runtime
 from scalinglaws.laws.bootstrap import bootstrap
 from scalinglaws.laws.choice import choose
 from scalinglaws.laws.fit import fit
@@ -26,11 +25,15 @@ STORED = DATA / "seals.csv"
 
 
 def _of_text() -> tuple[float, float | None]:
+    from scalinglaws.lab import corpus
+
     text = corpus.load(recipe.TEXT.data)
     return corpus.ngram_entropy(text.train[: 2**24], 2, text.vocab_size), None
 
 
 def _of_source() -> tuple[float, float | None]:
+    from scalinglaws.lab import corpus
+
     source = corpus.MarkovSource()
     return source.bigram_entropy, source.floor(recipe.SYNTHETIC.seq_len)
 
@@ -56,6 +59,8 @@ def foretold(series: str, specs: list[RunSpec]) -> pd.DataFrame:
         without embeddings, ``D`` in tokens, ``flops`` as executed; ``loss``, ``low``, ``high`` in nats per token at
         ``level``; ``commit`` and ``time`` of the forecast.
     """
+    from scalinglaws.lab import runtime
+
     table = runs.stored(series)
     cheap = table[(table["flops"] <= CHEAP) & (table["status"] == "ok")]
     cheap = runs.past_plateau(cheap, *PLATEAUS[series]())
