@@ -38,6 +38,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "steps at the least": (f"{LIB}/laws/frontier.py", "np.maximum(size, 1.0) if least else size", "size", "laws/test_frontier.py::test_best_sizes_move_by_their_steps_at_least_and_by_their_scatter_as_students_line"),
     "held in every law": (f"{LIB}/laws/choice.py", "found = fit(law, L=L, **held, **given)", "found = fit(law, L=L, **given)", "laws/test_forecast.py::test_what_is_held_and_weighed_is_so_in_every_law"),
     "rotary exponent": (f"{LIB}/lab/model.py", "(-torch.arange(half, device=device) / half)", "(-torch.arange(half, device=device) / (2 * half))", "lab/test_truth.py::test_rotary_positions_are_a_complex_rotation"),
+    "layers of the attention": (f"{LIB}/lab/model.py", "        x = _layer(x, i, w, model, at)\n    return torch.stack(seen)", "        x = _layer(x, 0, w, model, at)\n    return torch.stack(seen)", "lab/test_model.py::test_attention_is_what_the_layers_weigh_their_values_with"),
     "jackknife": (f"{LIB}/lab/noise.py", "math.sqrt((n - 1) * (without_one", "math.sqrt(n * (without_one", "lab/test_noise.py::test_the_jackknife_of_a_mean_is_its_standard_error"),
     "clipping": (f"{LIB}/lab/train.py", "(config.grad_clip / (g.norm", "(2 * config.grad_clip / (g.norm", "lab/test_truth.py::test_clipping_is_torchs"),
     "validation sample": (f"{LIB}/lab/train.py", "np.linspace(0, room - 1, wanted).astype(np.int64) * seq_len", "np.arange(wanted) * seq_len", "lab/test_truth.py::test_the_validation_sample_is_spread_over_the_text"),

@@ -128,6 +128,36 @@ def test_fused_attention_equals_its_parts():
     assert torch.allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.parametrize("config", [c for c in VARIANTS.values() if c.family == "transformer"])
+def test_attention_is_what_the_layers_weigh_their_values_with(config):
+    """The model written out, with these weights in place of its queries and keys, has the same logits."""
+    theta, tokens = filled(config), some_tokens(config)
+    w, H = model.weights(theta, config), config.n_head
+    x = w["embedding"][tokens] + (w["position"] if config.position == "learned" else 0)  # B T d
+    unit = lambda x: x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()  # noqa: E731
+    for i, seen in enumerate(model.attention(theta, tokens, config)):
+        assert torch.equal(seen.triu(1), torch.zeros_like(seen))
+        v = (unit(x) @ w[f"{i}.qkv"])[..., 2 * config.d_model :].unflatten(-1, (H, -1))  # B T H h
+        x = x + torch.einsum("bnts,bsnh->btnh", seen, v).flatten(-2) @ w[f"{i}.out"]
+        x = x + (unit(x) @ w[f"{i}.up"]).relu().square() @ w[f"{i}.down"]
+    head = w["embedding"].T if config.tied else w["head"]
+    by_hand = model.tables(config).output_scale * unit(x) @ head
+    assert torch.allclose(by_hand, logits_of(theta, tokens, config), atol=1e-4)
+
+
+def test_attention_of_many_models_is_that_of_each():
+    thetas, tokens = torch.stack([filled(SMALL, seed) for seed in (0, 1)]), some_tokens(SMALL)
+    both = model.attention(thetas, tokens.expand(2, *tokens.shape), SMALL)  # layers K B H T T
+    for k, theta in enumerate(thetas):
+        assert torch.allclose(both[:, k], model.attention(theta, tokens, SMALL), atol=1e-6)
+
+
+def test_an_lstm_has_no_attention():
+    config = VARIANTS["lstm"]
+    with pytest.raises(ValueError, match="family='lstm' has no attention: give a transformer"):
+        model.attention(filled(config), some_tokens(config), config)
+
+
 def test_many_models_at_once_use_fused_attention_too():
     config = replace(SMALL, seq_len=300)
     thetas = torch.stack([filled(config, seed) for seed in range(2)])

@@ -63,18 +63,9 @@ def forward(theta: Tensor, tokens: Tensor, model: ModelConfig, at: Tables, *, tr
     """Logits (K..., B T, V) for tokens (K..., B, T), in theta's precision; dropout acts only when ``train``."""
     w = weights(theta, model)
     p = model.dropout if train else 0.0
-    x = _lookup(w["embedding"], tokens.flatten(-2))  # K... (B T) d
-    if model.position == "learned":
-        x = x + w["position"].repeat(*[1] * (theta.ndim - 1), tokens.shape[-2], 1)
-    x = F.dropout(x, p, train)
+    x = F.dropout(_embed(tokens, w, model), p, train)
     for i in range(model.n_layer):
-        if model.family == "lstm":
-            x = F.dropout(_lstm(x, w[f"{i}.input"], w[f"{i}.recurrent"], model.seq_len), p, train)
-            continue
-        a = _attention(_norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
-        x = x + F.dropout(_of_branch(a, at), p, train)
-        u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
-        x = x + F.dropout(_of_branch(u @ w[f"{i}.down"], at), p, train)
+        x = _layer(x, i, w, model, at, p, train)
     head = w["embedding"].transpose(-1, -2) if model.tied else w["head"]
     return (at.output_scale * _norm(x)).to(x.dtype) @ head  # K... (B T) V
 
@@ -98,13 +89,69 @@ def _written_out_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return log_sum - torch.where(is_target, logits, 0.0).sum(-1)
 
 
-def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
-    """Causal self-attention over qkv (K..., B T, 3 d): (K..., B T, d)."""
+def attention(theta: Tensor, tokens: Tensor, model: ModelConfig) -> Tensor:
+    """Where each head of a transformer looks: (n_layer, K..., B, H, T, T), rows sum to 1.
+
+    Entry t, s of a layer and head is the weight that position t gives to what stands at position s, which is zero for
+    s > t.
+
+    Parameters
+    ----------
+    theta : Tensor [K..., P]
+        Weights of one model or of K.
+    tokens : Tensor [K..., B, T]
+        Sequences of ``model.seq_len`` tokens.
+    model : ModelConfig
+
+    Raises
+    ------
+    ValueError
+        If the model is an LSTM, which has no attention.
+    """
+    if model.family == "lstm":
+        raise ValueError("family='lstm' has no attention: give a transformer")
+    w, at = weights(theta, model), tables(model, device=theta.device, dtype=theta.dtype)
+    future = torch.full((model.seq_len, model.seq_len), -torch.inf, device=theta.device, dtype=theta.dtype).triu(1)
+    x, seen = _embed(tokens, w, model), []
+    for i in range(model.n_layer):
+        q, k, _ = _heads(_norm(x) @ w[f"{i}.qkv"], model, at)
+        seen.append((q @ k.transpose(-1, -2) + future).softmax(-1))  # K... B H T T
+        x = _layer(x, i, w, model, at)
+    return torch.stack(seen)
+
+
+def _embed(tokens: Tensor, w: dict[str, Tensor], model: ModelConfig) -> Tensor:
+    """What enters the first layer, (K..., B T, d)."""
+    x = _lookup(w["embedding"], tokens.flatten(-2))  # K... (B T) d
+    if model.position == "learned":
+        x = x + w["position"].repeat(*[1] * (w["position"].ndim - 2), tokens.shape[-2], 1)
+    return x
+
+
+def _layer(
+    x: Tensor, i: int, w: dict[str, Tensor], model: ModelConfig, at: Tables, p: float = 0.0, train: bool = False
+) -> Tensor:
+    """The stream (K..., B T, d) after layer i; dropout of probability p acts only when ``train``."""
+    if model.family == "lstm":
+        return F.dropout(_lstm(x, w[f"{i}.input"], w[f"{i}.recurrent"], model.seq_len), p, train)
+    a = _attention(_norm(x) @ w[f"{i}.qkv"], model, at) @ w[f"{i}.out"]
+    x = x + F.dropout(_of_branch(a, at), p, train)
+    u = F.relu(_norm(x) @ w[f"{i}.up"]).square()  # K... (B T) d_ff; squared ReLU: So et al. 2021
+    return x + F.dropout(_of_branch(u @ w[f"{i}.down"], at), p, train)
+
+
+def _heads(qkv: Tensor, model: ModelConfig, at: Tables) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, scaled, keys and values of each head, (K..., B, H, T, h), from qkv (K..., B T, 3 d)."""
     qkv = rearrange(qkv, "... (b t) (three n h) -> three ... b n t h", t=model.seq_len, three=3, n=model.n_head)
     q, k, v = qkv.unbind(0)  # K... B n T h
     if model.position == "rope":
         q, k = _rotate(q, at), _rotate(k, at)
-    q = (q * at.attention_scale).to(v.dtype)
+    return (q * at.attention_scale).to(v.dtype), k, v
+
+
+def _attention(qkv: Tensor, model: ModelConfig, at: Tables) -> Tensor:
+    """Causal self-attention over qkv (K..., B T, 3 d): (K..., B T, d)."""
+    q, k, v = _heads(qkv, model, at)
     if at.mask is None:
         flat_q, flat_k, flat_v = (z.flatten(0, -4) for z in (q, k, v))  # a further axis would be torch's slow path
         out = F.scaled_dot_product_attention(flat_q, flat_k, flat_v, is_causal=True, scale=1.0).view(q.shape)
