@@ -52,6 +52,7 @@ TURNED = {
     "Planner": Turned("C", LOG, 1e25),
     "Replay": Turned("share", LINEAR, 0.02),
     "Study": Turned("warmup", LOG, 1e8),
+    "Window": Turned("t", LINEAR, 3.0),
     "Coupled": Turned("k", LOG, 0.5),
 }
 TRAITS = {name: turned.trait for name, turned in TURNED.items()}

@@ -10,6 +10,7 @@ from browsing import needs_chromium
 
 from scalinglaws import laws
 from scalinglaws.book import views as widgets
+from scalinglaws.lab.corpus.chains import ChainSource, predictive_by_hand
 from scalinglaws.laws import plan
 
 in_browser = [pytest.mark.browser, needs_chromium]
@@ -28,6 +29,9 @@ N, D = (axis.ravel() for axis in np.meshgrid([1e4, 3e4, 1e5], [1e6, 1e7, 1e8]))
 SUM = {"E": 1.7, "A": 40.0, "B": 300.0, "alpha": 0.5, "beta": 0.4}
 COUPLED = [SUM | {"k": k} for k in (0.1, 0.5, 1.0, 2.0)]
 GRID = pd.DataFrame({"N": N, "D": D, "L": 1.01 * laws.chinchilla.value(SUM, N, D)})
+CHAIN = ChainSource(vocab_size=4)
+CHAINS = CHAIN.windows(0, 2, 16)  # windows T+1
+GUESS = {"a guess": np.full((16, 4), 0.25), "sure": np.eye(4)[CHAINS[0, 1:]]}
 CURVES = pd.DataFrame({"hash": ["a"] * 3, "kind": ["train"] * 3, "tokens": [10, 100, 1000], "loss": [4.0, 3.0, 2.6]})
 
 
@@ -44,6 +48,7 @@ def views():
         widgets.Planner(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
         widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
+        widgets.Window({str(k): (f"window {k}", window, GUESS) for k, window in enumerate(CHAINS)}),
         widgets.Coupled({"made": ("made runs", GRID, {cut: COUPLED for cut in (1, 4, 16)})}),
     ]
 
@@ -246,6 +251,17 @@ class TestNumbers:
             near = size * np.geomspace(0.8, 1.25, 2001)
             loss = laws.chinchilla.value(theta, near + gamma * np.cbrt(near), budget / 6 / near - w)
             assert near[loss.argmin()] == pytest.approx(size, rel=3e-4)
+
+    @pytest.mark.parametrize("window", [0, 1])
+    def test_window(self, page, window):
+        states = [state | {"window": str(window)} for state in grid(views()[-2], t=range(1, 17))]
+        best = predictive_by_hand(CHAIN, CHAINS[window])
+        frequencies = CHAIN.unigram_predictive(CHAINS[window : window + 1])[0]
+        for t, found in enumerate(compute(page, "window", states)):
+            assert found["best"] == pytest.approx(best[t], **close)
+            assert found["frequencies"] == pytest.approx(frequencies[t], **close)
+            assert found["models"] == {name: rows[t].tolist() for name, rows in GUESS.items()}
+            assert (found["last"], found["next"]) == tuple(CHAINS[window, t : t + 2])
 
     def test_replay(self, page):
         view = widgets.Replay(TABLE, CURVES, lambda row: "a")

@@ -16,6 +16,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 import traitlets
+from numpy.typing import ArrayLike
 
 from scalinglaws import published
 from scalinglaws.files import PACKAGE, dumps, plain
@@ -23,7 +24,7 @@ from scalinglaws.laws import plan
 
 __all__ = [
     "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Study",
-    "Valleys", "View", "trainable",
+    "Valleys", "View", "Window", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -302,6 +303,39 @@ class Study(View):
     ):
         data = {"law": plan.named(law)[1], "gamma": published.value("Q03", "gamma"), "low": low, "C": C}
         super().__init__(data=plain(data | {"models": dict(models)}), **start)
+
+
+class Window(View):
+    """A window of a chain, symbol by symbol: what counts, frequencies and trained models expect next.
+
+    Parameters
+    ----------
+    windows : mapping of (label, symbols, predictions)
+        By a name of yours: the symbols [T + 1], and for each model, by its label, the probabilities [T, V] that it gave
+        to each symbol as the next one.
+    alpha : float
+        Of the source, see `lab.corpus.chains.ChainSource`.
+    """
+
+    name = "window"
+    window, t = _turned("", 16.0)
+
+    def __init__(
+        self,
+        windows: Mapping[str, tuple[str, Sequence[int], Mapping[str, ArrayLike]]],
+        *,
+        alpha: float = 0.3,
+        **start: Any,
+    ):
+        data = {
+            name: {
+                "label": label,
+                "symbols": [int(symbol) for symbol in symbols],
+                "models": {model: np.round(rows, 3) for model, rows in predictions.items()},
+            }
+            for name, (label, symbols, predictions) in windows.items()
+        }
+        super().__init__(data=plain({"alpha": alpha, "windows": data}), **({"window": next(iter(data))} | start))
 
 
 class _Trainable(ipywidgets.VBox):
