@@ -539,6 +539,35 @@ def test_labels_of_trunks_and_cells_tell_apart_all_but_length_and_seed():
     assert runs.trunks(df[:2]).nunique() == runs.cells(df[:1]).nunique() == 1
 
 
+def of_rates(**losses):
+    """A table of two seeds a rate, from the losses of "WIDTH_RATE"; a loss of nan diverged."""
+    made = []
+    for name, pair in losses.items():
+        width, octave = map(int, name.strip("_").split("_"))
+        for seed, loss in enumerate(pair):
+            model = replace(SPEC.model, d_model=width)
+            spec = replace(SPEC, model=model, train=replace(SPEC.train, lr=2.0**-octave, seed=seed))
+            made.append(replace(RUN, spec=spec, loss=loss, status="ok" if loss == loss else "diverged"))
+    return runs.table(made)
+
+
+def test_each_cell_has_its_best_rate_by_the_mean_over_seeds():
+    table = of_rates(_32_8=(3.0, 1.0), _32_7=(1.8, 1.9), _32_6=(2.5, 2.5), _64_8=(1.0, 1.0), _64_7=(2.0, 2.0))
+    best = runs.at_best_rate(table[::-1])
+    assert best[["d_model", "lr", "seed", "rate_is_inside"]].to_numpy().tolist() == [
+        [64, 2.0**-8, 1, False], [64, 2.0**-8, 0, False], [32, 2.0**-7, 1, True], [32, 2.0**-7, 0, True],
+    ]  # fmt: skip
+
+
+def test_a_rate_that_diverged_bounds_a_grid_and_is_not_the_best():
+    table = of_rates(_32_8=(3.0, 3.0), _32_7=(2.0, 2.0), _32_6=(1.0, math.nan))
+    best = runs.at_best_rate(table)
+    assert best["lr"].tolist() == [2.0**-7] * 2
+    assert best["rate_is_inside"].all()
+    with pytest.raises(ValueError, match="no learning rate at which all runs finished; try lower ones"):
+        runs.at_best_rate(table[4:])
+
+
 @pytest.mark.parametrize("name", ["synthetic", "isoflop", "overtraining"])
 def test_trunks_of_stored_runs_are_width_and_seed(name):
     """In the order in which chapters counted them before, so that resamples stay what they are."""

@@ -172,12 +172,45 @@ def trunks(table: pd.DataFrame) -> pd.Series:
     They share first weights and the order of the data, so they are one piece of evidence: resample them whole,
     ``sl.bootstrap(fit, seed=0, clusters=runs.trunks(table))``.
     """
-    return _labels(table, without="tokens")
+    return _labels(table, without=("tokens",))
 
 
 def cells(table: pd.DataFrame) -> pd.Series:
     """Label of the cell of each run: runs are of one if they differ in their seed alone."""
-    return _labels(table, without="seed")
+    return _labels(table, without=("seed",))
+
+
+def at_best_rate(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of each cell at the best of its learning rates, and whether that rate lies inside its grid.
+
+    A cell here is what runs have in common that differ in their rate and seed alone. Its best rate has the lowest mean
+    loss over its seeds; one at which a run did not finish is none, though it bounds the grid. Where the best is an end
+    of the grid a better one may lie beyond, so that such a cell should be marked and not compared.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A run table, runs that diverged among them.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``table`` in their order, with a column ``rate_is_inside``.
+
+    Raises
+    ------
+    ValueError
+        If a cell has no rate at which all runs finished.
+    """
+    cell, finished = _labels(table, without=("lr", "seed")), table["loss"].where(table["status"] == "ok")
+    losses = finished.groupby([cell, table["lr"]]).agg(lambda each: each.mean(skipna=False))
+    none = losses.isna().groupby(level=0).all()
+    if none.any():
+        raise ValueError(f"cell {none.idxmax()!r}: no learning rate at which all runs finished; try lower ones")
+    best = cell.map({label: lr for label, lr in losses.groupby(level=0).idxmin()})
+    rates = table["lr"].groupby(cell)
+    is_inside = (rates.transform("min") < best) & (best < rates.transform("max"))
+    return table.assign(rate_is_inside=is_inside)[table["lr"] == best]
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -305,9 +338,11 @@ def _from_body(body: dict[str, Any], curve: dict[str, np.ndarray]) -> Run:
     return Run(spec=spec, curve=curve, **body)
 
 
-def _labels(table: pd.DataFrame, *, without: str) -> pd.Series:
-    """Text of each row from the config columns that vary; rows of equal text are equal in all but one column."""
-    names = {f.name for part in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(part)} - {without}
+def _labels(table: pd.DataFrame, *, without: tuple[str, ...]) -> pd.Series:
+    """Text of each row from the config columns that vary; rows of equal text are equal in all but some columns."""
+    names = {f.name for part in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(part)}.difference(
+        without
+    )
     varying = [column for column in table if column in names and len(table[column].unique()) > 1]
     labels = [" ".join(map(str, row)) for row in table[varying].itertuples(index=False)]
     return pd.Series(labels if varying else "", index=table.index)
