@@ -1,5 +1,6 @@
 """Stored sweeps are what their files in sweeps/ say, and a sample of them comes out again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def test_a_sample_of_the_runs_comes_out_again(stored, request):
 
 def trained_again(spec, row, sweep_name):
     """Provenance, loss and stored loss; of a costly run that was scored on the way, those of its first part."""
-    loop = train.Loop(spec, corpus.load(spec.data), CPU)
+    precision = row.runtime.split()[0]  # some sweeps were trained in bf16
+    loop = train.Loop(spec, corpus.load(spec.data), replace(CPU, precision=precision))
     state, scored = loop.start(), len(spec.train.eval_at)
     part = spec.train.eval_at[scored // 4] if scored and row.flops > CHEAP else spec.train.tokens
     loop.run(state, part // spec.train.batch_tokens, spec.train)

@@ -27,13 +27,13 @@ function show(state) {
     return [{ dots: at, kind, label, size: 4.5 }, ...at.map(([x, p]) => ({ line: [[x, 0], [x, p]], kind }))];
   });
   const percent = (p) => `${Math.round(100 * p)}%`;
-  const times = followed.map((k, symbol) => [k, symbol]).filter(([k]) => k > 0).map(([k, symbol]) => `${symbol} ${k === 1 ? "once" : `${k} times`}`);
-  const gave = Object.entries(all).map(([label, chances]) => `${label} ${percent(chances[next])}`).join(", ");
+  const times = followed.map((k, symbol) => [k, symbol]).filter(([k]) => k > 0).map(([k, symbol]) => `${symbol} (${k === 1 ? "once" : `${k} times`})`);
+  const gave = Object.entries(all).map(([label, chances]) => `${label}: ${percent(chances[next])}`).join(", ");
   return {
     x: { label: "next symbol", low: -0.5, high: best.length - 0.5 },
     y: { label: "probability", low: 0, high: 1 },
     shapes,
-    says: `Read: ${read.length > 24 ? "… " : ""}${read.slice(-24).join(" ")}. So far ${last} was followed by ${times.join(", ") || "nothing yet"}. Next came ${next}, to which was given: ${gave}.`,
+    says: `Read: ${read.length > 24 ? "… " : ""}${read.slice(-24).join(" ")}. So far ${last} was followed by ${times.join(", ") || "nothing yet"}. Next came ${next}, its probability by ${gave}.`,
   };
 }
 
