@@ -331,7 +331,7 @@ class Window(View):
             name: {
                 "label": label,
                 "symbols": [int(symbol) for symbol in symbols],
-                "models": {model: np.round(rows, 3) for model, rows in predictions.items()},
+                "models": {model: np.asarray(rows, float).round(3) for model, rows in predictions.items()},
             }
             for name, (label, symbols, predictions) in windows.items()
         }
