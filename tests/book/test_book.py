@@ -515,3 +515,13 @@ def test_chapter_shows_no_number_by_accident(chapter):
         last = ast.parse(TransformerManager().transform_cell(source)).body[-1]
         quotes = isinstance(last, ast.Expr) and ast.unparse(last).startswith("book.quote(")
         assert not quotes or source.rstrip().endswith(";"), source
+
+
+OPTIONS = re.compile(r"^```\{code-cell\}.*\n---\n(.*?)\n---$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted(ROOT.glob("*.md"))])
+def test_options_of_cells_in_text_can_be_read(page):
+    """A colon in an alt text stops the build of all pages."""
+    for options in OPTIONS.findall((ROOT / page).read_text(encoding="utf-8")):
+        assert {*yaml.safe_load(options)} <= {"tags", "mystnb"}
