@@ -43,14 +43,22 @@ FAULTS = {
 }
 
 
+UNFOLD = """window.unfolded = [...document.querySelectorAll("article details:not([open])")]
+    .filter(e => e.querySelector("img"));
+window.unfolded.forEach(e => e.open = true)"""
+FOLD = "window.unfolded.forEach(e => e.open = false)"
+
+
 def glaring_figures(page):
-    """Return the figures that are not light on dark."""
+    """Return the figures, folded ones too, that are not light on dark."""
     found = {}
+    page.evaluate(UNFOLD)
     for figure in page.locator("article .cell_output img").all():
         light = luminance(plt.imread(io.BytesIO(figure.screenshot()), format="png")[..., :3])
         paper = np.median(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]]))  # the rim is background
         if paper > 0.03 or contrast(paper, light.max()) < 4.5:
             found[figure.get_attribute("src")] = f"background {paper:.2f}, lightest {light.max():.2f}"
+    page.evaluate(FOLD)
     return found
 
 
