@@ -10,7 +10,6 @@ is not made again. The table says how many held.
 import argparse
 import os
 import platform
-import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -24,6 +23,7 @@ import pandas as pd  # noqa: E402
 import scipy  # noqa: E402
 
 from scalinglaws import published  # noqa: E402
+from scalinglaws.files import now  # noqa: E402
 from scalinglaws.laws import calibration, frontier  # noqa: E402
 
 
@@ -36,14 +36,14 @@ def one(job, *, design, resamples):
 
 def provenance(rows):
     """What the table was made by."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    dirty = subprocess.run(["git", "status", "--porcelain", "lib"], check=True, capture_output=True, text=True).stdout
+    from scalinglaws.lab.runtime import commit  # loads torch
+
     return {
         "resamples": int(rows.attrs["resamples"]),
-        "commit": commit + "+changes" * bool(dirty),
+        "commit": commit(),
         "versions": f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}",
         "seconds": round(rows.groupby(["noise", "simulation"])["seconds"].first().sum()),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": now(),
     }
 
 

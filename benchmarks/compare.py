@@ -18,7 +18,6 @@ largest, and the slope; and of offsets the one factor. Rows are written as they 
 import argparse
 import os
 import platform
-import subprocess
 import time
 from itertools import product
 from pathlib import Path
@@ -30,6 +29,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import scipy  # noqa: E402
 
+from scalinglaws.files import now  # noqa: E402
 from scalinglaws.laws import chinchilla  # noqa: E402
 from scalinglaws.laws.compare import TwoRecipes, compare, log_ratio  # noqa: E402
 
@@ -99,12 +99,12 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def provenance(rows: pd.DataFrame) -> dict:
     """What the table was made by."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    dirty = subprocess.run(["git", "status", "--porcelain", "lib"], check=True, capture_output=True, text=True).stdout
+    from scalinglaws.lab.runtime import commit  # loads torch
+
     versions = f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}"
     return {
-        "refits": REFITS, "commit": commit + "+changes" * bool(dirty), "versions": versions,
-        "seconds": round(rows["seconds"].sum()), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "refits": REFITS, "commit": commit(), "versions": versions,
+        "seconds": round(rows["seconds"].sum()), "time": now(),
     }  # fmt: skip
 
 

@@ -21,7 +21,6 @@ that were not made.
 import argparse
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import scipy  # noqa: E402
 
+from scalinglaws.files import now  # noqa: E402
 from scalinglaws.laws import chinchilla, coupled, power_floor  # noqa: E402
 from scalinglaws.laws.choice import choose  # noqa: E402
 from scalinglaws.laws.fit import Fit, FitError, Status, fit  # noqa: E402
@@ -210,12 +210,12 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def provenance(rows: pd.DataFrame) -> dict:
     """What the table was made by."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    dirty = subprocess.run(["git", "status", "--porcelain", "lib"], check=True, capture_output=True, text=True).stdout
+    from scalinglaws.lab.runtime import commit  # loads torch
+
     versions = f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}"
     return {
-        "refits": REFITS, "commit": commit + "+changes" * bool(dirty), "versions": versions,
-        "seconds": round(rows["seconds"].sum()), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "refits": REFITS, "commit": commit(), "versions": versions,
+        "seconds": round(rows["seconds"].sum()), "time": now(),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ too only if it is made twice.
 """
 
 import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -144,3 +145,12 @@ def strict_json(content: str):
         raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(content, parse_constant=refuse)
+
+
+def script(name):
+    """Return a file of benchmarks/ as a module."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded

@@ -1,13 +1,10 @@
 """Which recipe is better: the saving is that of the two frontiers, and its interval knows of pairs."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import brentq
-from truths import TRUTH, strict_json
+from truths import TRUTH, script, strict_json
 
 from scalinglaws.files import DATA
 from scalinglaws.laws import chinchilla, coupled, coupled_no_floor, power
@@ -182,10 +179,7 @@ def test_what_cannot_be_compared_is_said():
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark", Path(DATA).parent / "benchmarks/compare.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return script("compare")
 
 
 def test_sets_of_the_benchmark_are_what_they_are_said_to_be(benchmark):

@@ -1,15 +1,13 @@
 """Which runs next: the design is what the information of the runs says, and cheaper than a grid."""
 
-import importlib.util
 import json
 import math
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from truths import TRUTH, noisy, strict_json
+from truths import TRUTH, noisy, script, strict_json
 
 from scalinglaws.files import DATA
 from scalinglaws.laws import chinchilla, coupled, interaction, power
@@ -233,10 +231,7 @@ def test_laws_without_a_plan_are_refused():
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark", Path(DATA).parent / "benchmarks/design.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return script("design")
 
 
 def test_designs_cost_at_most_half_of_a_grid(benchmark):
