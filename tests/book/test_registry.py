@@ -36,10 +36,11 @@ def unrecorded(versions):
     """Edits without a record, of versions (date, entries by id) from oldest to newest.
 
     An edit between two versions is recorded if the later one has an entry under `changed` that the earlier lacks, of
-    a day not before the earlier version. Records stay.
+    a day not before the earlier version. Records stay, and so do claims: one that is given up is retired.
     """
     faults = []
     for (day, before), (_, after) in itertools.pairwise(versions):
+        faults += [f"{id} is gone" for id in before if id not in after]
         for id in before.keys() & after.keys():
             old, new = before[id], after[id]
             kept, now = old.get("changed", []), new.get("changed", [])
@@ -82,6 +83,36 @@ EDIT = {"date": "2027-01-02", "what": "criterion", "why": "a slip"}
 )  # fmt: skip
 def test_an_edit_without_a_record_is_found(before, after, faults):
     assert unrecorded([("2027-01-01", {"slope": before}), ("2027-01-03", {"slope": after})]) == faults
+
+
+def test_a_claim_that_vanishes_is_found():
+    versions = [("2027-01-01", {"slope": {}, "floor": {}}), ("2027-01-03", {"floor": {"retired": {}}})]
+    assert unrecorded(versions) == ["slope is gone"]
+
+
+def test_a_retired_claim_is_shown_nowhere_and_keeps_its_verdict(tmp_path):
+    retired = [entry for entry in ENTRIES.values() if entry.retired]
+    assert not {entry.id for entry in retired} & {*LEDGER["id"]}
+    for entry in retired:
+        assert datetime.date.fromisoformat(entry.retired["date"]) >= datetime.date.fromisoformat(entry.first_seen)
+        assert entry.retired["why"]
+    over = {"date": "2027-01-02", "why": "the chapter shows it"}
+    registered(path := tmp_path / "claims.toml", slope={})
+    path.write_text(
+        path.read_text().rstrip("\n") + f'\nretired = {{ date = "{over["date"]}", why = "{over["why"]}" }}\n'
+    )
+    with pytest.raises(ValueError, match="claim slope was retired on 2027-01-02: the chapter shows it"):
+        claims.claim("slope", ours=1.0, registry=path)
+    with pytest.raises(ValueError, match="has date and why, and no claim that awaits runs has it"):
+        registry.Entry(id="a", **CLAIM, retired={"date": "2027-01-02"})
+
+
+MORE = {"K58", "K81", "C39", "E06", "G05", "H03", "M09", "R04"}  # rows that still have more
+
+
+def test_a_published_row_has_three_claims_at_most():
+    held = [e.published_id for e in ENTRIES.values() if not e.retired and not e.awaits and e.kind == "trained"]
+    assert {id for id in held if held.count(id) > 3} <= MORE
 
 
 def test_the_workflows_that_test_fetch_the_history():
@@ -198,7 +229,7 @@ def test_every_entry_is_claimed_by_one_chapter_and_the_other_way_round():
     for id in ENTRIES:
         exact = [chapter for chapter, pattern in patterns if pattern == re.escape(id)]
         found = exact or [chapter for chapter, pattern in patterns if re.fullmatch(pattern, id)]
-        wanted = 0 if ENTRIES[id].awaits else 1
+        wanted = 0 if ENTRIES[id].awaits or ENTRIES[id].retired else 1
         assert len(found) == wanted, f"{id}: claimed in {found or 'no chapter'}"
     for chapter, pattern in patterns:
         assert any(re.fullmatch(pattern, id) for id in ENTRIES), f"{chapter}: {pattern} is not in the registry"

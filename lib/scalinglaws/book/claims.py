@@ -149,6 +149,8 @@ def claim(
     known = entry(id, registry)
     if known.awaits:
         raise ValueError(f"claim {id} awaits the runs of {', '.join(known.awaits)}: store them, then write its verdict")
+    if known.retired:
+        raise ValueError(f"claim {id} was retired on {known.retired['date']}: {known.retired['why']}")
     made = Claim(**{field.name: getattr(known, field.name) for field in fields(known)}, ours=ours, low=low, high=high)
     found = decide(known, ours, low, high, also)
     if found != known.verdict:

@@ -48,6 +48,7 @@ class Entry:
     first_seen: str = ""
     registered: str = ""
     changed: tuple[dict, ...] = ()
+    retired: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.id or {*self.id} & {*"/\\"}:
@@ -57,6 +58,8 @@ class Entry:
                 raise ValueError(f"claim {self.id}: {name} is {getattr(self, name)!r}, use one of {allowed}")
         if self.awaits and (self.runs or self.verdict != "undecided"):
             raise ValueError(f"claim {self.id}: it has runs or a verdict, and awaits runs; write `runs` for `awaits`")
+        if self.retired is not None and ({*self.retired} != {"date", "why"} or self.awaits):
+            raise ValueError(f"claim {self.id}: `retired` has date and why, and no claim that awaits runs has it")
         if self.verdict not in VERDICTS[self.kind]:
             raise ValueError(f"claim {self.id}: verdict is {self.verdict!r}, use one of {VERDICTS[self.kind]}")
         for low, high in (*self.reproduced, *self.opposite):
