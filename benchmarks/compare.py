@@ -15,23 +15,17 @@ Held is: the ratio of compute at the least, the middle and the largest compute t
 largest, and the slope; and of offsets the one factor. Rows are written as they come; what is there is not made again.
 """
 
-import argparse
-import os
-import platform
 import time
 from itertools import product
-from pathlib import Path
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+from simulated import append, arguments, provenance, there  # first: it sets the threads of numpy
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import scipy  # noqa: E402
+# isort: split
+import numpy as np
+import pandas as pd
 
-from scalinglaws.files import now  # noqa: E402
-from scalinglaws.laws import chinchilla  # noqa: E402
-from scalinglaws.laws.compare import TwoRecipes, compare, log_ratio  # noqa: E402
+from scalinglaws.laws import chinchilla
+from scalinglaws.laws.compare import TwoRecipes, compare, log_ratio
 
 TRUTHS = ("offset", "slope", "both")
 SUM = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
@@ -97,34 +91,18 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return out.reset_index()
 
 
-def provenance(rows: pd.DataFrame) -> dict:
-    """What the table was made by."""
-    from scalinglaws.lab.runtime import commit  # loads torch
-
-    versions = f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}"
-    return {
-        "refits": REFITS, "commit": commit(), "versions": versions,
-        "seconds": round(rows["seconds"].sum()), "time": now(),
-    }  # fmt: skip
-
-
 def main() -> None:
     """Simulate what is missing, then write and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, default=Path("compare-rows.csv"))
-    parser.add_argument("--table", type=Path, help="write the summary with its provenance to this file")
-    parser.add_argument("--sets", type=int, default=400)
-    args = parser.parse_args()
-    keys, there = ["truth", "paired", "seeds", "number"], set()
-    if args.rows.is_file():
-        there = set(pd.read_csv(args.rows, usecols=keys)[keys].itertuples(index=False, name=None))
+    args = arguments(__doc__, "compare-rows.csv", 400).parse_args()
+    done = there(args.rows, ["truth", "paired", "seeds", "number"])
     for number, job in product(range(args.sets), product(TRUTHS, (True, False), (1, 3))):
-        if (*job, number) not in there:
-            made(*job, number).to_csv(args.rows, mode="a", header=not args.rows.exists(), index=False)
+        if (*job, number) not in done:
+            append(made(*job, number), args.rows)
     rows = pd.read_csv(args.rows)
     out = table(rows)
     if args.table:
-        out.round(4).assign(**provenance(rows)).to_csv(args.table, index=False)
+        made_by = provenance(rows["seconds"].sum(), refits=REFITS)
+        out.round(4).assign(**made_by).to_csv(args.table, index=False)
     print(out.round(3).to_string())
 
 

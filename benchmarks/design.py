@@ -19,25 +19,20 @@ the grid's FLOPs, whatever was found, and columns that begin with "half" say wha
 Rows are written as they come; what is there already is not made again.
 """
 
-import argparse
-import os
-import sys
-from pathlib import Path
+from simulated import append, arguments, there  # first: it sets the threads of numpy
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+# isort: split
+import numpy as np
+import pandas as pd
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from scalinglaws.counting import flops_6nd  # noqa: E402
-from scalinglaws.laws import chinchilla, coupled  # noqa: E402
-from scalinglaws.laws.bootstrap import Bootstrap  # noqa: E402
-from scalinglaws.laws.design import design  # noqa: E402
-from scalinglaws.laws.fit import Fit, FitError, fit  # noqa: E402
-from scalinglaws.laws.forecast import optimum_intervals  # noqa: E402
-from scalinglaws.laws.intervals import refits  # noqa: E402
-from scalinglaws.laws.law import Law  # noqa: E402
+from scalinglaws.counting import flops_6nd
+from scalinglaws.laws import chinchilla, coupled
+from scalinglaws.laws.bootstrap import Bootstrap
+from scalinglaws.laws.design import design
+from scalinglaws.laws.fit import Fit, FitError, fit
+from scalinglaws.laws.forecast import optimum_intervals
+from scalinglaws.laws.intervals import refits
+from scalinglaws.laws.law import Law
 
 CASES = ("sum", "coupled", "wrong")
 BUDGETS = np.geomspace(1e18, 1e20, 5)
@@ -148,19 +143,13 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Simulate what is missing and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, default=Path("data/design.csv"))
-    parser.add_argument("--sets", type=int, default=200)
-    args = parser.parse_args()
-    there = set()
-    if args.rows.is_file():
-        there = set(pd.read_csv(args.rows)[["case", "number"]].itertuples(index=False, name=None))
+    args = arguments(__doc__, "data/design.csv", 200, table=False).parse_args()
+    done = there(args.rows, ["case", "number"])
     for number in range(args.sets):
         for case in CASES:
-            if (case, number) not in there:
-                row = pd.DataFrame([made(case, number)])
-                row.to_csv(args.rows, mode="a", header=not args.rows.exists(), index=False, float_format="%.6g")
-    print(table(pd.read_csv(args.rows)).round(3).to_string(), file=sys.stdout)
+            if (case, number) not in done:
+                append(pd.DataFrame([made(case, number)]), args.rows, float_format="%.6g")
+    print(table(pd.read_csv(args.rows)).round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -18,26 +18,20 @@ Rows are appended to --rows as they come; what is there already is not made agai
 that were not made.
 """
 
-import argparse
-import os
-import platform
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+from simulated import append, arguments, provenance, there  # first: it sets the threads of numpy
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import scipy  # noqa: E402
+# isort: split
+import numpy as np
+import pandas as pd
 
-from scalinglaws.files import now  # noqa: E402
-from scalinglaws.laws import chinchilla, coupled, power_floor  # noqa: E402
-from scalinglaws.laws.choice import choose  # noqa: E402
-from scalinglaws.laws.fit import Fit, FitError, Status, fit  # noqa: E402
-from scalinglaws.laws.forecast import predict  # noqa: E402
-from scalinglaws.laws.intervals import refits  # noqa: E402
+from scalinglaws.laws import chinchilla, coupled, power_floor
+from scalinglaws.laws.choice import choose
+from scalinglaws.laws.fit import Fit, FitError, Status, fit
+from scalinglaws.laws.forecast import predict
+from scalinglaws.laws.intervals import refits
 
 SUM = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
 LINE = {"E": 1.8, "A": 400.0, "alpha": 0.3}
@@ -208,39 +202,22 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return out.reset_index()
 
 
-def provenance(rows: pd.DataFrame) -> dict:
-    """What the table was made by."""
-    from scalinglaws.lab.runtime import commit  # loads torch
-
-    versions = f"python {platform.python_version()}; numpy {np.__version__}; scipy {scipy.__version__}"
-    return {
-        "refits": REFITS, "commit": commit(), "versions": versions,
-        "seconds": round(rows["seconds"].sum()), "time": now(),
-    }  # fmt: skip
-
-
 def main() -> None:
     """Simulate what is missing, then write and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, default=Path("forecast-rows.csv"))
-    parser.add_argument("--table", type=Path, help="write the summary with its provenance to this file")
-    parser.add_argument("--sets", type=int, default=400)
+    parser = arguments(__doc__, "forecast-rows.csv", 400)
     parser.add_argument("--sets-auto", type=int, default=400, help="of the trial with a choice, a second each")
     parser.add_argument("--only", nargs="+", default=["misfit", "few", "line", "auto"], help="trials to make")
     args = parser.parse_args()
     keys = ["trial", "k", "sigma", "noise", "seeds", "points", "number"]
-    there = set()
-    if args.rows.is_file():
-        done = pd.read_csv(args.rows, usecols=keys)
-        there = {tuple(None if pd.isna(v) else v for v in row) for row in done[keys].itertuples(index=False)}
+    done = there(args.rows, keys)
     for job in jobs(args.sets, args.sets_auto):
-        if job["trial"] not in args.only or tuple(job.get(key) for key in keys) in there:
+        if job["trial"] not in args.only or tuple(job.get(key) for key in keys) in done:
             continue
-        made(job).to_csv(args.rows, mode="a", header=not args.rows.exists(), index=False)
+        append(made(job), args.rows)
     rows = pd.read_csv(args.rows)
     out = table(rows)
     if args.table:
-        new = out.round(4).assign(**provenance(rows))
+        new = out.round(4).assign(**provenance(rows["seconds"].sum(), refits=REFITS))
         old = pd.read_csv(args.table) if args.table.is_file() else new
         pd.concat([new, old[~old["trial"].isin(new["trial"])]]).to_csv(args.table, index=False)
     print(out.drop(columns=["judged"]).round(3).to_string())
