@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 from scipy.optimize import minimize
 from truths import REPLICATED, REPLICATED_OBJECTIVE, ROUNDED, TRUTH, grid, noisy, recovered
 
@@ -347,6 +348,7 @@ def test_summary_says_the_status_first_and_enough_digits():
     assert "4 of 4 reached" in text
     assert "interval" not in text
     assert "95% interval" in bootstrap(plain, n=50, seed=0).attach().summary()
+    assert f"{plain}" == pretty(plain) == text  # printed, and at the end of a notebook's cell
     x = np.geomspace(1e4, 1e8, 12)
     assert "at its bound" in fit(power_floor, x=x, L=10 * x**-0.1).summary()
 

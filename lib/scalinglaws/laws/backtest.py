@@ -19,6 +19,7 @@ from scalinglaws.laws.fit import USABLE, Fit, FitError, checked_columns, fit
 from scalinglaws.laws.intervals import LEAST_SPARE, refits
 from scalinglaws.laws.law import Law
 from scalinglaws.laws.newton import Residual
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["FACTORS", "Backtest", "Cut", "backtest", "compute_of", "draws_of_runs", "hold_out"]
 
@@ -68,7 +69,7 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backtest:
+class Backtest(Shown):
     """Forecasts of a law over compute, each by a fit to the cheaper runs; made by `backtest`."""
 
     law: Law

@@ -26,6 +26,7 @@ from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor, in
 from scalinglaws.laws.fit import Fit, FitError, Status, fit
 from scalinglaws.laws.law import Law
 from scalinglaws.laws.newton import Residual
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["CANDIDATES", "Candidate", "Choice", "choose"]
 
@@ -73,7 +74,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class Choice(Shown):
     """The laws that were tried, and the one that the rule chooses; made by `choose`."""
 
     candidates: tuple[Candidate, ...]

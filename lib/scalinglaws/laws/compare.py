@@ -23,6 +23,7 @@ from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor
 from scalinglaws.laws.fit import SCHEMA, Fit, checked_columns, fit
 from scalinglaws.laws.intervals import refits
 from scalinglaws.laws.law import Array, Kind, Law
+from scalinglaws.laws.shown import Shown
 from scalinglaws.tables import Points
 
 __all__ = ["Comparison", "TwoRecipes", "compare", "log_ratio"]
@@ -101,7 +102,7 @@ class TwoRecipes(Law):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Shown):
     """The compute that recipe A needs for the loss of recipe B, over that of B; made by `compare`. Arrays [m]."""
 
     law: str

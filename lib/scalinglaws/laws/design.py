@@ -27,6 +27,7 @@ from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import SCHEMA, Fit, FitError
 from scalinglaws.laws.forecast import optimum_intervals
 from scalinglaws.laws.intervals import refits
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["Design", "design"]
 
@@ -43,7 +44,7 @@ PASSES = 20  # of exchanges; some three are usual
 
 
 @dataclass(frozen=True, kw_only=True)
-class Design:
+class Design(Shown):
     """Runs to make next, and what they are expected to do to the intervals at the target; made by `design`."""
 
     law: str

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalinglaws.laws.fit import Fit
 from scalinglaws.laws.newton import MAX_CONDITION
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["Identifiability", "identifiability"]
 
@@ -16,7 +17,7 @@ FEW_DECADES = 1.0  # over less than a factor of 10, many other curves look like 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identifiability:
+class Identifiability(Shown):
     """What the points of a fit can tell and what they cannot."""
 
     condition: float  # of the Jacobian, in centered coordinates

@@ -26,6 +26,7 @@ from scalinglaws.laws.lackoffit import LackOfFit, lack_of_fit
 from scalinglaws.laws.law import Array, Law
 from scalinglaws.laws.newton import CERTIFIED, MAX_CONDITION, Problem, Quadratic, Residual, decrement_goal, newton
 from scalinglaws.laws.pins import groups
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["SCHEMA", "USABLE", "Fit", "FitError", "Status", "fit"]
 
@@ -56,7 +57,7 @@ USABLE = (Status.OK, Status.MISFIT, Status.AT_BOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Fit(Shown):
     """A fitted law: the parameters, what was minimized, how it ended, and the points themselves.
 
     The objective is the *sum* over the points of Huber's function of the residual: r²/2 up to ``delta``, and

@@ -17,6 +17,7 @@ from scalinglaws.laws.backtest import Backtest, compute_of, draws_of_runs, hold_
 from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.fit import SCHEMA, Fit, FitError, Status
 from scalinglaws.laws.intervals import refits
+from scalinglaws.laws.shown import Shown
 
 __all__ = ["Forecast", "optimum_intervals", "predict"]
 
@@ -25,7 +26,7 @@ Ends = tuple[Array, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class Forecast(Shown):
     """The loss of runs that were not made. Arrays have the common shape of the variables."""
 
     law: str

@@ -21,6 +21,7 @@ from scalinglaws.files import dumps, unversioned
 from scalinglaws.laws.catalogue import chinchilla, power_floor
 from scalinglaws.laws.fit import SCHEMA, Fit, FitError, checked_columns, fit
 from scalinglaws.laws.newton import Residual, newton
+from scalinglaws.laws.shown import Shown
 from scalinglaws.laws.valleys import Budget, Curve, Envelope, IsoFLOPs, LowestSizes, Optima, Refusal, lowest
 
 __all__ = [
@@ -43,7 +44,7 @@ PRIOR_FREEDOM = 1  # as how many degrees of freedom the runs' own noise counts, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frontier:
+class Frontier(Shown):
     """Power laws N = N_scale C^a and D = D_scale C^b through the optima of several budgets; see `approach2`."""
 
     source: str  # "approach 1" or "approach 2"
