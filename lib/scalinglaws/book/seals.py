@@ -1,8 +1,9 @@
 """Seals: losses of expensive runs, foretold from cheap ones and written down before they were trained.
 
 `foretold` makes the rows of ``data/seals.csv``; the runs are those of ``sweeps/seals.py``. One rule for all, fixed
-before any of them was trained: of each series all stored runs of at most `CHEAP` FLOPs as executed that have left the
-plateau, a law by `choose`, and its 95% interval of a new run. `opened` sets what came beside what was foretold.
+before any of them was trained: of each series all stored runs at the seals' learning rate, of at most `CHEAP` FLOPs as
+executed, that have left the plateau; a law by `choose`; and its 95% interval of a new run. `opened` sets what came
+beside what was foretold.
 """
 
 import numpy as np
@@ -63,6 +64,7 @@ def foretold(series: str, specs: list[RunSpec]) -> pd.DataFrame:
 
     table = runs.stored(series)
     cheap = table[(table["flops"] <= CHEAP) & (table["status"] == "ok")]
+    cheap = cheap[cheap["lr"].isin({spec.train.lr for spec in specs})]  # `subword_grid` tries others
     cheap = runs.past_plateau(cheap, *PLATEAUS[series]())
     points, cells = runs.points(cheap), runs.cells(cheap)
     choice = choose(N=points["N"], D=points["D"], L=points["L"], clusters=cells)
