@@ -21,10 +21,12 @@ from numpy.typing import ArrayLike
 from scalinglaws import published
 from scalinglaws.files import PACKAGE, dumps, plain
 from scalinglaws.laws import plan
+from scalinglaws.tables.units import NATS, scale_words
+from scalinglaws.tables.vocabulary import vocabulary
 
 __all__ = [
     "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Study",
-    "Valleys", "View", "Window", "trainable",
+    "Valleys", "View", "Window", "YourRuns", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -33,12 +35,21 @@ LAWS: Mapping[str, str] = {  # names of `plan.named`, as the views show them
     "hoffmann2022-rounded": "Hoffmann et al., as printed",
     "besiroglu2024": "Besiroglu et al.",
 }
+# What reads and fits a table on the page, in order; the same text is the page's module and its worker's.
+ENGINE = ("numbers", "laws", "fit", "doubts", "draws", "valleys", "record", "words", "read", "worker")
 
 
 @cache
 def module(name: str) -> str:
     """The ES module of a view: what all share, then its own part."""
     return (JS / "kit.js").read_text(encoding="utf-8") + "\n" + (JS / f"{name}.js").read_text(encoding="utf-8")
+
+
+@cache
+def engine() -> str:
+    """The ES module that reads a table, fits it and resamples it; with the words by which columns are known."""
+    parts = [(JS / "yours" / f"{name}.js").read_text(encoding="utf-8") for name in ENGINE]
+    return "\n".join([f"const WORDS = {dumps(vocabulary(), sort_keys=True)};", *parts])
 
 
 class View(anywidget.AnyWidget):
@@ -336,6 +347,31 @@ class Window(View):
             for name, (label, symbols, predictions) in windows.items()
         }
         super().__init__(data=plain({"alpha": alpha, "windows": data}), **({"window": next(iter(data))} | start))
+
+
+class YourRuns(View):
+    """A table of the reader's own runs, dropped or pasted: read, fitted and resampled by the page itself.
+
+    Parameters
+    ----------
+    examples : mapping of (label, text)
+        Tables to begin with, by a name of yours, each with what stands on its button.
+    """
+
+    name = "yours"
+    _css = View._css + (JS / "yours" / "yours.css").read_text(encoding="utf-8")
+    law, delta, C = _turned("chinchilla", "noise", 0.0)  # C: 0 is ten times the largest run
+
+    def __init__(self, examples: Mapping[str, tuple[str, str]] | None = None, **start: Any):
+        shown = {name: {"label": label, "text": text} for name, (label, text) in (examples or {}).items()}
+        counted = [(factor, scale_words(factor) or "as it stands") for factor in (1.0, 1e3, 1e6, 1e9, 1e12)]
+        known = vocabulary()
+        of_compute = [(factor, f"{prefix}FLOPs") for prefix, factor in known["prefixes"].items() if len(prefix) < 2]
+        of_compute += [(known["pfDay"], "PF-days")]
+        of_loss = [("nats", NATS), ("bits", "bits per token"), ("perplexity", "perplexity")]
+        of_loss += [(short, known["lossUnits"][short][0]) for short in ("bpb", "bpc")]
+        units = {"N": counted, "D": counted, "C": of_compute, "loss": of_loss}
+        super().__init__(data=plain({"engine": engine(), "examples": shown, "units": units}), **start)
 
 
 class _Trainable(ipywidgets.VBox):

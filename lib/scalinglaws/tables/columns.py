@@ -53,7 +53,7 @@ _NO_LOSS = words("""
     initial init first accuracy acc stop
 """)
 
-_ROLES: dict[str, set[str]] = {  # by the joined words of a name
+ROLES: dict[str, set[str]] = {  # by the joined words of a name
     "run": words("run runid runname runs runno runnumber runindex runpath wandbrun curve"),
     "name": words("""
         name id uid uuid hash experiment exp expname experimentname experimentid expid trial trialid job jobid model
@@ -154,7 +154,7 @@ def _is_ratio(name: str) -> bool:
 def role(name: str) -> str:
     """What else a column is by its name: run, step, status, seed, recipe, ...; empty: nothing that is known."""
     joined = "".join(words_of(name)[0])
-    return next((key for key, names in _ROLES.items() if joined in names), "")
+    return next((key for key, names in ROLES.items() if joined in names), "")
 
 
 def roles(names: Sequence[str], wanted: str) -> list[str]:

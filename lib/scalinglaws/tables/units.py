@@ -22,11 +22,11 @@ SCALES: Mapping[str, float] = MappingProxyType(
     | dict.fromkeys(("billion", "billions", "bil", "bln", "bn", "mrd"), 1e9)
     | dict.fromkeys(("trillion", "trillions", "tn", "trn"), 1e12)
 )
-_PREFIXES = {
+PREFIXES = {
     "": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24,
     "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24,
 }  # fmt: skip
-FLOP_WORD = re.compile(rf"({'|'.join(sorted(_PREFIXES, key=len, reverse=True))})(?:flops?|flos?)")
+FLOP_WORD = re.compile(rf"({'|'.join(sorted(PREFIXES, key=len, reverse=True))})(?:flops?|flos?)")
 PF_DAYS = re.compile(r"(?:pfs?|pflops?s?|petaflops?s?)days?")
 POWER = re.compile(r"(?:10(?:\^|\*\*)\+?(\d+)|1(?:\.0*)?e\+?(\d+))")
 # Words beside a scale that say what is counted, and change nothing.
@@ -35,7 +35,7 @@ _COUNTED = words("""
 """)
 
 # What a loss can be counted in, by the words for it; the factor converts to nats per token, None: it is carried.
-_LOSS_UNITS: Mapping[str, tuple[str, float | None]] = MappingProxyType({
+LOSS_WORDS: Mapping[str, tuple[str, float | None]] = MappingProxyType({
     "bpb": ("bits per byte", None), "bpc": ("bits per character", None), "bpw": ("bits per word", None),
     "bits per byte": ("bits per byte", None), "bits per character": ("bits per character", None),
     "bits per word": ("bits per word", None), "bits per token": (NATS, math.log(2)), "bits": (NATS, math.log(2)),
@@ -45,8 +45,8 @@ _LOSS_UNITS: Mapping[str, tuple[str, float | None]] = MappingProxyType({
     "perplexity per byte": ("nats per byte", math.nan), "perplexity per word": ("nats per word", math.nan),
     "perplexity per character": ("nats per character", math.nan),
 })  # fmt: skip
-LOSS_UNITS = tuple(dict.fromkeys(("nats", "bits", "perplexity", "bpb", "bpc", *_LOSS_UNITS)))
-_SAME = {
+LOSS_UNITS = tuple(dict.fromkeys(("nats", "bits", "perplexity", "bpb", "bpc", *LOSS_WORDS)))
+SAME = {
     "byte": "byte", "bytes": "byte", "char": "character", "chars": "character", "character": "character",
     "characters": "character", "token": "token", "tokens": "token", "tok": "token", "word": "word", "words": "word",
     "bit": "bits", "bits": "bits", "nat": "nats", "nats": "nats", "ppl": "perplexity", "pplx": "perplexity",
@@ -69,7 +69,7 @@ def scale(text: str) -> float | None:
         elif word in SCALES:
             factor *= SCALES[word]
         elif flop:
-            factor *= _PREFIXES[flop[1]]
+            factor *= PREFIXES[flop[1]]
         elif word not in _COUNTED and word not in "-_/()[]*" and word != "1":
             return None
         said = said or bool(power or flop or word in SCALES or word in _COUNTED or word == "1")
@@ -86,7 +86,7 @@ def scale_words(factor: float, *, flops: bool = False) -> str:
 
 def loss_unit(words: set[str]) -> str | None:
     """The key in the table of loss units that the words of a name stand for; None: they name none."""
-    found = {_SAME[word] for word in words & _SAME.keys()}
+    found = {SAME[word] for word in words & SAME.keys()}
     if "perplexity" in found:  # of lm-eval: byte_perplexity, word_perplexity
         return next((f"perplexity per {per}" for per in ("byte", "word", "character") if per in found), "perplexity")
     for short in ("bpb", "bpc", "bpw", "bits per token"):
@@ -106,4 +106,4 @@ def loss_unit_of(text: str) -> str | None:
 
 def loss_conversion(key: str) -> tuple[str, float | None]:
     """The unit that losses are kept in, and the factor to it: nan stands for the logarithm, None for no conversion."""
-    return _LOSS_UNITS[key]
+    return LOSS_WORDS[key]
