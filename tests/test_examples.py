@@ -31,6 +31,7 @@ STAGES = (
     "sheet",
     "text",
     "units",
+    "vocabulary",
     "where",
 )
 INSIDE = {"scalinglaws.lab.locks", "scalinglaws.laws.valleys", "scalinglaws.version"}  # for the library's own use

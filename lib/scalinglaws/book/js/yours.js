@@ -21,13 +21,18 @@ function inbox(examples, take) {
   };
   let later;
   area.addEventListener("input", () => { clearTimeout(later); later = setTimeout(() => take(area.value), 300); });
+  area.addEventListener("paste", (event) => { // by itself a browser takes half a minute for some thousand lines
+    event.preventDefault();
+    area.setRangeText(event.clipboardData.getData("text/plain"), area.selectionStart, area.selectionEnd, "end");
+    take(area.value);
+  });
   file.addEventListener("change", () => file.files[0] && open(file.files[0]));
   const buttons = Object.values(examples).map(({ label, text }) => {
     const button = html("button", { type: "button" }, label);
     button.addEventListener("click", () => { area.value = text; take(text); });
     return button;
   });
-  const chosen = html("div", { class: "row" }, html("span", {}, "Or try:"), ...buttons);
+  const chosen = html("div", { class: "beside" }, html("span", {}, "Or try:"), ...buttons);
   const root = html("div", { class: "inbox" }, html("label", {}, html("span", {}, "Paste a table of runs, or drop a file here"), area), html("label", { class: "file" }, html("span", {}, "or open a file"), file), chosen);
   for (const [event, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
     root.addEventListener(event, (happened) => {
@@ -54,7 +59,7 @@ function columnMenus(units, change) {
     const unit = menu(`unit of ${what}`, (value) => { if (letter === "L") asked.lossUnit = value; else asked.units[letter] = Number(value) || 0; });
     unit.append(...[["", "unit by its name"], ...(letter === "L" ? units.loss : units[letter])].map(([value, label]) => html("option", { value }, label)));
     places[letter] = { column, unit };
-    return html("div", { class: "row" }, html("span", {}, what), column, unit);
+    return html("div", { class: "beside" }, html("span", {}, what), column, unit);
   });
   const forget = () => { Object.assign(asked, { columns: {}, units: {}, lossUnit: "" }); for (const { unit } of Object.values(places)) unit.value = ""; };
   const offer = (header) => {
@@ -202,8 +207,8 @@ function places() {
     sizes: chart("Best size against compute, both logarithmic: the law's line between the two lines of its interval."),
   };
   return {
-    pictures, alarm: make("alarm", { role: "alert" }), read: make("read"), status: line("", "says"), progress: make("progress"),
-    table: make("scroll"), plan: make("plan", { role: "status", "aria-live": "polite" }), verdict: make("verdict-lines"), valleys: make("valleys"), file: make("row"),
+    pictures, alarm: make("alarm", { role: "alert" }), read: make("read"), status: line("", "says"), progress: make("refits"),
+    table: make("numbers"), plan: make("plan", { role: "status", "aria-live": "polite" }), verdict: make("verdict-lines"), valleys: make("valleys"), file: make("beside"),
   };
 }
 
@@ -223,7 +228,7 @@ async function render({ model, el }) {
       at.alarm.replaceChildren();
       at.read.replaceChildren(...read.notes.map((note) => line(note)));
       Object.assign(now, { read });
-      if (!now.asked) field.write(10 ** Math.round(1 + Math.log10(Math.max(...read.points.C))));
+      if (!now.asked) field.write(Number(`1e${Math.round(1 + Math.log10(Math.max(...read.points.C)))}`));
       refit();
     } catch (error) {
       menus.offer(namesIn(engine, text));
@@ -250,7 +255,7 @@ async function render({ model, el }) {
       return at.progress.replaceChildren(line(`No intervals: ${error.message}.`, "warning"));
     }
     const bar = html("progress", { max: task.n, value: 0, "aria-label": "refits of resampled runs" }), count = html("span", {}, `0 of ${task.n} refits`), stop = html("button", { type: "button" }, "Stop");
-    at.progress.replaceChildren(html("div", { class: "row" }, bar, count, stop));
+    at.progress.replaceChildren(html("div", { class: "beside" }, bar, count, stop));
     const end = refitted(url, engine, task, (news) => {
       if ("done" in news) { bar.value = news.done; count.textContent = `${news.done} of ${task.n} refits`; return; }
       Object.assign(now, news.cloud ? { cloud: news.cloud, ends: engine.intervals(now.found, news.cloud) } : {});

@@ -193,7 +193,7 @@ function checkPoints(law, { N, D, L }) {
   if (n <= p) throw new Error(`${n} points for the ${p} parameters of ${law.name}; it needs at least ${p + 1}`);
   for (const [name, values] of [["N", N], ["D", D]]) {
     const own = distinct(values);
-    if (own.length < 3) throw new Error(`${name} takes ${own.length} value (${own.map(short).join(", ")}); ${law.name} needs 3: vary ${name}`);
+    if (own.length < 3) throw new Error(`${name} takes ${own.length} value (${own.map((value) => short(value)).join(", ")}); ${law.name} needs 3: vary ${name}`);
   }
   if (places < p) throw new Error(`${places} distinct points for ${p} parameters of ${law.name}; repeats do not count, add sizes`);
   const logs = [N, D, L].map((values) => { const own = Array.from(values, Math.log), at = mean(own); return own.map((value) => value - at); });

@@ -7,8 +7,8 @@ const quoted = (text) => `'${text.length > 60 ? `${text.slice(0, 60)}...` : text
 const listed = (items, most = 8) => items.slice(0, most).join(", ") + (items.length > most ? ` and ${items.length - most} more` : "");
 const refuse = (message) => { throw new Error(message); };
 
-/** Rows of cells, and the line that each ends on; a quoted cell may hold separators and line ends. */
-function splitCells(text, separator) {
+/** Rows of cells, and the line that each ends on; a quoted cell may hold separators and line ends. Not whole: a line of it. */
+function splitCells(text, separator, whole = true) {
   const rows = [], ends = [];
   let row = [], cell = "", inside = false, line = 1, begun = 1;
   const close = () => { row.push(cell); cell = ""; };
@@ -23,12 +23,12 @@ function splitCells(text, separator) {
     else if (mark === separator) close();
     else if (mark === "\n") { line--; end(); line++; } else if (mark !== " " || cell !== "") cell += mark;
   }
-  if (inside) refuse(`line ${begun}: a quote is not closed`);
+  if (inside && whole) refuse(`line ${begun}: a quote is not closed`);
   if (cell !== "" || row.length) end();
   return [rows, ends];
 }
 
-const cellsOf = (line, separator) => (separator === " " ? line.trim().split(/\s+/) : splitCells(line, separator)[0][0] ?? []);
+const cellsOf = (line, separator) => (separator === " " ? line.trim().split(/\s+/) : splitCells(line, separator, false)[0][0] ?? []);
 
 /** What separates cells: that by which most names are known, and all lines have equally many cells. */
 function separatorOf(lines) {

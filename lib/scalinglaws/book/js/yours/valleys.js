@@ -40,7 +40,7 @@ function trouble(curve, noise) {
     return `refused, minimum at the edge: vertex at ${letter} = ${short(at)} is beyond the last size; train ${side} models`;
   }
   if (curvature < CURVED * noise * bendError) {
-    const error = short(noise * bendError);
+    const error = short(noise * bendError, 2);
     return `refused, no curvature beyond the noise: curvature ${short(curvature, 2)} in ln ${letter} with a standard error of ${error}; train sizes farther apart, or more seeds`;
   }
   return "";
