@@ -62,9 +62,9 @@ function columnMenus(units, change) {
     return html("div", { class: "beside" }, html("span", {}, what), column, unit);
   });
   const forget = () => { Object.assign(asked, { columns: {}, units: {}, lossUnit: "" }); for (const { unit } of Object.values(places)) unit.value = ""; };
-  const offer = (header) => {
+  const offer = (header, taken = {}) => {
     for (const [letter, { column }] of Object.entries(places)) {
-      const options = [["", "by its name"], ["none", "none"], ...header.map((name) => [name, name])].filter(([value]) => value !== "none" || letter !== "L");
+      const options = [["", taken[letter] && !asked.columns[letter] ? `by its name: ${taken[letter]}` : "by its name"], ["none", "none"], ...header.map((name) => [name, name])].filter(([value]) => value !== "none" || letter !== "L");
       column.replaceChildren(...options.map(([value, label]) => html("option", { value }, label)));
       column.value = header.includes(asked.columns[letter]) || asked.columns[letter] === "none" ? asked.columns[letter] : "";
     }
@@ -224,7 +224,7 @@ async function render({ model, el }) {
       now.text = text;
       if (!text.trim()) return;
       const read = engine.readTable(text, menus.asked);
-      menus.offer(read.header);
+      menus.offer(read.header, read.taken);
       at.alarm.replaceChildren();
       at.read.replaceChildren(...read.notes.map((note) => line(note)));
       Object.assign(now, { read });

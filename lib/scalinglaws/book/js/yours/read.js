@@ -145,7 +145,8 @@ function readTable(text, asked = {}) {
   const account = accountOf({ read: whole, runs: sheet.rows.length, points, chosen, unit, derived });
   const others = Object.values(chosen).filter((choice) => choice.others.length).map((choice) => `${choice.letter} could also be ${choice.others.slice(0, 4).map(quoted).join(" or ")}`);
   const C = budgets ? keep.map((i) => budgets[i]) : points.C;
-  return { points, C, unit, notes: [account, ...others, ...notes], warnings, header: whole.header.filter(Boolean) };
+  const taken = Object.fromEntries(Object.values(chosen).map(({ letter, name }) => [letter, name]));
+  return { points, C, unit, notes: [account, ...others, ...notes], warnings, header: whole.header.filter(Boolean), taken };
 }
 
 /** What was read, in one line. */
