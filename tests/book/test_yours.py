@@ -495,6 +495,23 @@ class TestView:
         assert first.inner_text() == "by its name: params"
         assert "N from 'params' in billions, D from 'tokens' in billions" in opened.locator(".read").inner_text()
 
+    def test_what_was_said_of_columns_holds_while_the_table_is_mended(self, opened):
+        opened.locator("textarea").fill(text_of(CASES / "billions_both.csv"))
+        opened.wait_for_selector(".alarm p")
+        for of in ("N, parameters", "D, tokens"):
+            opened.get_by_label(f"unit of {of}").select_option("1000000000")
+        self.paste(opened, text_of(CASES / "billions_both.csv") + "\n")
+        self.paste(opened, text_of(CASES / "base.csv"))  # another table is read by its own names
+        assert "in billions" not in opened.locator(".read").inner_text()
+
+    def test_a_table_that_cannot_be_fitted_leaves_the_last(self, opened):
+        self.paste(opened, TABLE)
+        before = opened.locator(".results").inner_text()
+        opened.locator("textarea").fill("N,D,loss\n1e6,1e9,3\n1e7,1e9,2.7\n1e8,1e10,2.2")
+        opened.wait_for_selector(".alarm p")
+        assert "3 points for the 5 parameters" in opened.locator(".alarm").inner_text()
+        assert opened.locator(".results").inner_text() == before
+
     def test_a_fit_at_a_bound_gives_no_plan(self, opened):
         self.paste(opened, pasted(made(REFIT | {"E": 0.0}, 5, 5, noise=0.05, seed=1)), status="at_bound", done="alone")
         assert "No plan: the fit is at bound" in opened.locator(".plan").inner_text()
@@ -539,7 +556,7 @@ class TestView:
         """Some 50 to 250 ms are usual; the best of three, since other work shares the machine."""
         text, times = pasted(made(REFIT, 16, 15, noise=0.005)), []
         for extra in range(3):
-            self.paste(opened, text + "\n" * extra)
+            self.paste(opened, text + "\n" * extra, done="alone")
             times.append(float(opened.locator(".yours").get_attribute("data-ms")))
         assert min(times) < 1000, times
 

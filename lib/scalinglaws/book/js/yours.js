@@ -216,33 +216,41 @@ async function render({ model, el }) {
   const { engine: source, examples, units } = model.get("data"), of = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
   const engine = await import(of(source)), url = of(source.replace(/^export .*$/m, "")), at = places(), now = { text: "", letter: "C", stop: () => {} };
   const menus = columnMenus(units, () => take(now.text));
-  const box = inbox(examples, (text, trouble) => { menus.forget(); take(text, trouble); });
+  const box = inbox(examples, (text, trouble) => take(text, trouble, true));
 
-  function take(text, trouble) {
-    try {
+  /** Read and fit a text; what cannot be read or fitted changes nothing that is shown. */
+  function take(text, trouble, fresh = false) {
+    const header = namesIn(engine, text);
+    if (fresh && header.join() !== now.header?.join()) menus.forget(); // another table: what was said of the last is not of this
+    if (!trouble) Object.assign(now, { header, text });
+    if (!trouble && !text?.trim()) return at.alarm.replaceChildren();
+    return guarded(() => {
       if (trouble) throw new Error(trouble);
-      now.text = text;
-      if (!text.trim()) return;
       const read = engine.readTable(text, menus.asked);
       menus.offer(read.header, read.taken);
-      at.alarm.replaceChildren();
+      refit(read);
       at.read.replaceChildren(...read.notes.map((note) => line(note)));
-      Object.assign(now, { read });
-      if (!now.asked) field.write(Number(`1e${Math.round(1 + Math.log10(Math.max(...read.points.C)))}`));
-      refit();
+    });
+  }
+
+  function guarded(work) {
+    try {
+      work();
+      at.alarm.replaceChildren();
     } catch (error) {
-      menus.offer(namesIn(engine, text));
-      menus.root.open = true;
+      if (!now.found) menus.root.open = true;
+      menus.offer(now.header ?? []);
       at.alarm.replaceChildren(line(error.message), ...(now.found ? [line("Below stands the last table that could be fitted.")] : []));
     }
   }
 
-  function refit() {
-    const task = { law: model.get("law"), points: now.read.points, delta: DELTAS[model.get("delta")], n: REFITS, seed: SEED };
-    now.stop();
+  function refit(read) {
+    const task = { law: model.get("law"), points: read.points, delta: DELTAS[model.get("delta")], n: REFITS, seed: SEED };
     const began = performance.now(), found = engine.fit(task.law, task.points, task.delta);
-    Object.assign(now, { found, cloud: null, ends: null, ms: performance.now() - began, r: engine.residuals(found.problem, found.u), valleys: engine.isoflops({ ...now.read.points, C: now.read.C }) });
-    el.dataset.ms = now.ms.toFixed(1);
+    el.dataset.ms = (performance.now() - began).toFixed(1);
+    now.stop();
+    Object.assign(now, { read, found, cloud: null, ends: null, r: engine.residuals(found.problem, found.u), valleys: engine.isoflops({ ...read.points, C: read.C }) });
+    if (!now.asked) field.write(Number(`1e${Math.round(1 + Math.log10(Math.max(...read.points.C)))}`));
     resample(task);
     show();
   }
@@ -288,8 +296,7 @@ async function render({ model, el }) {
 
   const field = budgetField((C, asked) => { now.asked ||= asked; set("C", C); if (now.found && asked) budget(); });
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
-  const again = (name) => (value) => { set(name, value); if (now.read) guarded(refit); };
-  const guarded = (work) => { try { at.alarm.replaceChildren(); work(); } catch (error) { at.alarm.replaceChildren(line(error.message)); } };
+  const again = (name) => (value) => { set(name, value); if (now.read) guarded(() => refit(now.read)); };
   const options = [
     choice({ name: "law", label: "law", options: [["chinchilla", "the sum"], ["coupled", "coupled: one bracket"]] }, () => model.get("law"), again("law")),
     choice({ name: "delta", label: "residuals beyond", options: [["noise", "1.345 σ count less"], ["0.001", "0.001 count less (2022)"], ["inf", "none: least squares"]] }, () => model.get("delta"), again("delta")),
