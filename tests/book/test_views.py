@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from browsing import needs_chromium
 
-from scalinglaws import laws
+from scalinglaws import counting, laws
 from scalinglaws.book import views as widgets
+from scalinglaws.config import ModelConfig
 from scalinglaws.lab.corpus.chains import ChainSource, predictive_by_hand
 from scalinglaws.laws import plan
 
@@ -46,6 +47,7 @@ def views():
         widgets.Inference(),
         widgets.Repeats(),
         widgets.Planner(),
+        widgets.Memory(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
         widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
         widgets.Window({str(k): (f"window {k}", window, GUESS) for k, window in enumerate(CHAINS)}),
@@ -252,6 +254,29 @@ class TestNumbers:
             near = size * np.geomspace(0.8, 1.25, 2001)
             loss = laws.chinchilla.value(theta, near + gamma * np.cbrt(near), budget / 6 / near - w)
             assert near[loss.argmin()] == pytest.approx(size, rel=3e-4)
+
+    def test_memory(self, page):
+        """An LSTM of one layer and a transformer of two, their parameters counted: what each holds."""
+        shape = {"vocab_size": 16, "seq_len": 128, "n_head": 1}
+        lstm = ModelConfig(
+            family="lstm", n_layer=1, d_model=96, d_ff=4 * 96, position="none", parametrization="standard", **shape
+        )
+        transformer = ModelConfig(n_layer=2, d_model=96, d_ff=4 * 96, **shape)
+        states = [
+            {"task": task, "V": V, "N": counting.count(model).n_params_nonemb, "t": t}
+            for model in (lstm, transformer)
+            for task in ("counts", "order")
+            for V in (2, 16)
+            for t in (1, 7, 300)
+        ]
+        for state, found in zip(states, compute(page, "memory", states), strict=True):
+            assert found["asked"] == min(state["t"], state["V"] ** 2 if state["task"] == "counts" else state["V"])
+            if state["N"] == counting.count(lstm).n_params_nonemb:
+                assert found["state"] == pytest.approx(2 * lstm.d_model)  # h and c
+            else:
+                assert found["kept"] == pytest.approx(2 * transformer.n_layer * transformer.d_model * state["t"])
+            again = compute(page, "memory", [state | {"N": found["enough"]}])[0]
+            assert again["state"] == pytest.approx(found["all"])
 
     @pytest.mark.parametrize("window", [0, 1])
     def test_window(self, page, window):

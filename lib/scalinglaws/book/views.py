@@ -25,8 +25,8 @@ from scalinglaws.tables.units import NATS, scale_words
 from scalinglaws.tables.vocabulary import vocabulary
 
 __all__ = [
-    "BatchTradeoff", "Coupled", "Inference", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay", "Study",
-    "Valleys", "View", "Window", "YourRuns", "trainable",
+    "BatchTradeoff", "Coupled", "Inference", "Memory", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay",
+    "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -204,6 +204,16 @@ class Repeats(View):
 
     name = "repeats"
     U, epochs, R_star = _turned(1e9, 4.0, 15.4)
+
+
+class Memory(View):
+    """What has to be carried through a window, beside an LSTM's state and a transformer's keys and values.
+
+    Each number is taken to hold one count (of a chain of V symbols: which follows which) or one symbol of an order.
+    """
+
+    name = "memory"
+    task, V, N, t = _turned("counts", 16.0, 24_576.0, 128.0)
 
 
 class Planner(_OfLaws):
