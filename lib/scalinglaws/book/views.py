@@ -213,7 +213,7 @@ class Memory(View):
     """
 
     name = "memory"
-    task, V, N, t = _turned("counts", 16.0, 24_576.0, 128.0)
+    task, V, N = _turned("counts", 16.0, 24_576.0)
 
 
 class Planner(_OfLaws):

@@ -1,8 +1,10 @@
 // What has to be carried through a window: the counts of a chain or an order of symbols, beside what an LSTM's state and a
 // transformer's keys and values hold. Numbers, each taken to hold one count or one symbol.
 
+const READ = 128; // symbols: a window of chapter 3
+
 /** Numbers after t symbols: asked for, held by an LSTM of one layer and by a transformer of two, at N parameters each. */
-function compute({ task, V, N, t }) {
+function compute({ task, V, N, t = READ }) {
   const all = task === "counts" ? V ** 2 : V;
   const state = 2 * Math.sqrt(N / 8); // N = 8 d², two vectors of d
   const keys = 2 * 2 * Math.sqrt(N / 24); // N = 2 · 12 d², a key and a value of d in each layer
@@ -10,7 +12,7 @@ function compute({ task, V, N, t }) {
 }
 
 function show(state) {
-  const { V, N, t, task } = state;
+  const { V, N, task } = state, t = READ;
   const read = spread(1, 1e4, 81, true);
   const at = read.map((symbols) => compute({ task, V, N, t: symbols }));
   const { asked, all, state: held, kept, enough } = compute(state);
@@ -38,7 +40,6 @@ function render({ model, el }) {
       { name: "task", label: "source", options: [["counts", "chains: count what follows what"], ["order", "an order, to be repeated"]] },
       { name: "V", label: "symbols V", low: 2, high: 64, step: 1 },
       { name: "N", label: "parameters N", low: 1e3, high: 1e9, log: true },
-      { name: "t", label: "symbols read", low: 1, high: 1e4, log: true },
     ],
   });
 }
