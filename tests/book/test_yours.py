@@ -523,6 +523,15 @@ class TestView:
         assert "Stopped: no intervals" in opened.locator(".refits").inner_text()
         assert "none" in opened.locator("tbody td:nth-child(3)").first.inner_text()
 
+    @pytest.mark.parametrize(
+        "broken", ["throw new Error('none')", "setTimeout(() => this.onerror(new Event('error')))"]
+    )
+    def test_without_a_worker_the_page_makes_the_refits_itself(self, opened, broken):
+        kind = f"class {{ constructor() {{ {broken} }} postMessage() {{}} terminate() {{}} }}"
+        opened.evaluate(f"() => {{ window.Worker = {kind} }}")
+        self.paste(opened, text_of(CASES / "base.csv"))
+        assert "Intervals of 95% from 500 refits" in opened.locator(".refits").inner_text()
+
     @pytest.mark.parametrize("how", ["file", "drop"])
     def test_a_file_is_read(self, opened, how):
         if how == "file":

@@ -3,6 +3,7 @@
 
 const REFITS = 500, SEED = 0, MOST_BYTES = 2e7;
 const DELTAS = { noise: null, "0.001": 1e-3, inf: Infinity };
+const PRIVATE = "Nothing leaves this page: your browser reads and fits the table here, from disk or offline too. Nothing is sent, and nothing is kept once the page is closed.";
 const LETTERS = { N: "N, parameters", D: "D, tokens", C: "C, FLOPs", L: "loss" };
 
 /** A line of text with a class. */
@@ -11,7 +12,8 @@ const between = (ends, digits = 3) => `${words(ends[0], digits)} to ${words(ends
 
 /** A text area, a button for files, one for each example, and the place where a file can be dropped. */
 function inbox(examples, take) {
-  const area = html("textarea", { rows: 7, spellcheck: "false", autocomplete: "off", "aria-label": "A table of runs: paste it here", placeholder: "N,D,loss\n2e7,5e8,4.53\n…" });
+  const plain = { rows: 7, spellcheck: "false", autocomplete: "off", placeholder: "N,D,loss\n2e7,5e8,4.53\n…" };
+  const area = html("textarea", { ...plain, "aria-label": "A table of runs: paste it here" });
   const file = html("input", { type: "file", "aria-label": "A file with a table of runs", accept: ".csv,.tsv,.txt,.md,text/*" });
   const open = async (one) => {
     if (one.size > MOST_BYTES) return take(null, `${one.name} has ${words(one.size / 1e6)} MB; the page takes up to ${MOST_BYTES / 1e6}: use the command line`);
@@ -33,7 +35,8 @@ function inbox(examples, take) {
     return button;
   });
   const chosen = html("div", { class: "beside" }, html("span", {}, "Or try:"), ...buttons);
-  const root = html("div", { class: "inbox" }, html("label", {}, html("span", {}, "Paste a table of runs, or drop a file here"), area), html("label", { class: "file" }, html("span", {}, "or open a file"), file), chosen);
+  const pasting = html("label", {}, html("span", {}, "Paste a table of runs, or drop a file here"), area);
+  const root = html("div", { class: "inbox" }, pasting, html("label", { class: "file" }, html("span", {}, "or open a file"), file), chosen);
   for (const [event, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
     root.addEventListener(event, (happened) => {
       happened.preventDefault();
@@ -64,7 +67,8 @@ function columnMenus(units, change) {
   const forget = () => { Object.assign(asked, { columns: {}, units: {}, lossUnit: "" }); for (const { unit } of Object.values(places)) unit.value = ""; };
   const offer = (header, taken = {}) => {
     for (const [letter, { column }] of Object.entries(places)) {
-      const options = [["", taken[letter] && !asked.columns[letter] ? `by its name: ${taken[letter]}` : "by its name"], ["none", "none"], ...header.map((name) => [name, name])].filter(([value]) => value !== "none" || letter !== "L");
+      const byName = taken[letter] && !asked.columns[letter] ? `by its name: ${taken[letter]}` : "by its name", none = letter === "L" ? [] : [["none", "none"]];
+      const options = [["", byName], ...none, ...header.map((name) => [name, name])];
       column.replaceChildren(...options.map(([value, label]) => html("option", { value }, label)));
       column.value = header.includes(asked.columns[letter]) || asked.columns[letter] === "none" ? asked.columns[letter] : "";
     }
@@ -83,17 +87,23 @@ function budgetField(change) {
 
 /** The refits of a fit in a worker: `tell` hears {done}, {cloud} or {refused}. Returns what stops it. */
 function refitted(url, engine, task, tell) {
-  let worker;
+  const here = () => { // where a browser starts no worker of a page from disk: the page waits
+    try {
+      tell({ cloud: engine.refits(engine.fit(task.law, task.points, task.delta), task.n, task.seed) });
+    } catch (error) {
+      tell({ refused: error.message });
+    }
+  };
   try {
-    worker = new Worker(url); // no module: from disk a browser starts none
-  } catch { // a browser that makes no worker of a page from disk
-    try { tell({ cloud: engine.refits(engine.fit(task.law, task.points, task.delta), task.n, task.seed) }); } catch (error) { tell({ refused: error.message }); }
+    const worker = new Worker(url); // no module: from disk a browser starts none
+    worker.onmessage = ({ data }) => { tell(data); if (!("done" in data)) worker.terminate(); };
+    worker.onerror = () => { worker.terminate(); here(); };
+    worker.postMessage(task);
+    return () => worker.terminate();
+  } catch {
+    here();
     return () => {};
   }
-  worker.onmessage = ({ data }) => { tell(data); if (!("done" in data)) worker.terminate(); };
-  worker.onerror = (event) => { tell({ refused: event.message ?? "the worker did not start" }); worker.terminate(); };
-  worker.postMessage(task);
-  return () => worker.terminate();
 }
 
 // ---- What is said ----
@@ -117,7 +127,8 @@ function planWords(engine, { found, read, cloud }, C) {
   if (found.status !== "ok" && found.status !== "misfit") return [line(`No plan: the fit is ${BROKEN[found.status]}. ${found.message}.`, "warning")];
   const best = found.law.optimum(found.theta, C), ends = cloud ? engine.optimumIntervals(found, cloud, C) : null;
   const of = (name, digits) => `${words(best[name], digits)}${ends ? ` (95%: ${between(ends[name], digits)})` : ""}`;
-  const out = [line(`At ${words(C)} FLOPs: N_opt = ${of("N", 3)} parameters, D_opt = ${of("D", 3)} tokens, ${words(best.D / best.N)} per parameter; loss ${of("loss", 4)} ${read.unit}.`)];
+  const plan = `N_opt = ${of("N", 3)} parameters, D_opt = ${of("D", 3)} tokens, ${words(best.D / best.N)} per parameter`;
+  const out = [line(`At ${words(C)} FLOPs: ${plan}; loss ${of("loss", 4)} ${read.unit}.`)];
   const reach = C / Math.max(...read.points.C);
   if (found.status === "misfit") out.unshift(line("The law does not fit these runs: the intervals below are for noise alone, and the best size may lie outside of them.", "warning"));
   if (reach > 1.001) out.push(line(`That is ${words(reach)} times the compute of the largest run: an extrapolation.`));
@@ -127,7 +138,9 @@ function planWords(engine, { found, read, cloud }, C) {
 /** Certificate, lack of fit and doubts, a sentence each. */
 function verdictLines(engine, { found, read }) {
   const lack = found.lack ? engine.lackWords(found.lack) : "not tested: too few points, or residuals are round-off";
-  const certificate = `gradient ${found.gradientNorm.toExponential(1)}, Newton decrement ${found.decrement.toExponential(1)}, condition ${words(found.condition)}; ${found.nAgree} of ${found.nStarts} starts reached this optimum`;
+  const [gradient, decrement] = [found.gradientNorm, found.decrement].map((value) => value.toExponential(1));
+  const starts = `${found.nAgree} of ${found.nStarts} starts reached this optimum`;
+  const certificate = `gradient ${gradient}, Newton decrement ${decrement}, condition ${words(found.condition)}; ${starts}`;
   const facts = [["law or noise", lack], ["residuals", `rms of ln L − ln f ${words(found.rms)}, Huber's threshold ${words(found.delta)}`], ["certificate", certificate]];
   const list = html("dl", {}, ...facts.flatMap(([name, text]) => [html("dt", {}, name), html("dd", {}, text)]));
   const items = [...read.warnings, ...engine.doubts(found)].map((text) => html("li", {}, text));
@@ -137,7 +150,11 @@ function verdictLines(engine, { found, read }) {
 // ---- What is drawn ----
 
 const ends = (values, by) => ({ low: Math.min(...values) / by, high: Math.max(...values) * by, log: true });
-const lossAxis = (values) => { const low = Math.min(...values), high = Math.max(...values), rim = 0.08 * (high - low); return { label: "loss", low: low - rim, high: high + rim }; };
+
+function lossAxis(values) {
+  const low = Math.min(...values), high = Math.max(...values), rim = 0.08 * (high - low);
+  return { label: "loss", low: low - rim, high: high + rim };
+}
 
 /** Runs by compute, and the best loss that the law has for each. */
 function drawRuns(picture, { found, read: { points } }) {
@@ -152,9 +169,9 @@ function drawRuns(picture, { found, read: { points } }) {
 function drawResiduals(picture, { found, read: { points } }, r, letter) {
   const off = [...r].map((value) => 100 * value), most = 1.15 * Math.max(...off.map(Math.abs)), limit = 100 * found.delta;
   const cut = limit < most ? [{ across: limit, kind: 2, dashed: true, label: "Huber's threshold" }, { across: -limit, kind: 2, dashed: true }] : [];
-  picture.draw({ label: { N: "N (parameters)", D: "D (tokens)", C: "C (FLOPs)" }[letter], ...ends(points[letter], 1.5) }, { label: "ln L − ln f (%)", low: -most, high: most }, [
-    { across: 0, kind: 1, label: "the law" }, ...cut, { dots: points[letter].map((value, i) => [value, off[i]]), kind: 0, size: 3, label: "runs" },
-  ]);
+  const x = { label: { N: "N (parameters)", D: "D (tokens)", C: "C (FLOPs)" }[letter], ...ends(points[letter], 1.5) };
+  const dots = points[letter].map((value, i) => [value, off[i]]);
+  picture.draw(x, { label: "ln L − ln f (%)", low: -most, high: most }, [{ across: 0, kind: 1, label: "the law" }, ...cut, { dots, kind: 0, size: 3, label: "runs" }]);
 }
 
 /** The parabola of each budget and its minimum. */
@@ -171,13 +188,15 @@ function drawValleys(picture, { budgets }) {
 /** The best size by compute: the law with its interval, and the minima of the parabolas. */
 function drawSizes(picture, engine, { found, read: { points }, cloud, valleys }, C) {
   const reach = C > 0 && Number.isFinite(C) ? [...points.C, C] : points.C, x = { label: "C (FLOPs)", ...ends(reach, 1.5) }, budgets = spread(x.low, x.high, 25, true);
-  const size = (budget) => found.law.optimum(found.theta, budget).N, minima = (valleys?.budgets ?? []).filter(({ refused }) => !refused).map((budget) => [budget.C, budget.N_opt]);
+  const size = (budget) => found.law.optimum(found.theta, budget).N;
+  const minima = (valleys?.budgets ?? []).filter(({ refused }) => !refused).map((budget) => [budget.C, budget.N_opt]);
   const usable = ["ok", "misfit"].includes(found.status), band = usable && cloud ? budgets.map((budget) => [budget, engine.optimumIntervals(found, cloud, budget).N]) : [];
   const all = [...budgets.map(size), ...minima.map(([, N]) => N), ...band.flatMap(([, own]) => own)].filter((value) => value > 0 && Number.isFinite(value));
+  const edge = (end) => ({ line: band.map(([budget, own]) => [budget, own[end]]), kind: 0, dashed: true, label: end ? undefined : "95% interval" });
   const y = ends(all.length ? all : [1, 10], 1.3), wider = Math.max(1, Math.sqrt((1000 * y.low) / y.high)); // three decades, so that ticks are short
   picture.draw(x, { label: "N_opt (parameters)", log: true, low: y.low / wider, high: y.high * wider }, [
     ...(usable ? [{ line: budgets.map((budget) => [budget, size(budget)]), kind: 0, label: "the law" }] : []),
-    ...[0, 1].filter(() => band.length).map((end) => ({ line: band.map(([budget, own]) => [budget, own[end]]), kind: 0, dashed: true, label: end ? undefined : "95% interval" })),
+    ...(band.length ? [0, 1].map(edge) : []),
     ...(minima.length ? [{ dots: minima, kind: 1, label: "minima of the parabolas" }] : []),
     ...(usable && C > 0 ? [{ dots: [[C, size(C)]], kind: 3, size: 6, label: "your budget" }] : []),
   ]);
@@ -207,7 +226,7 @@ function places() {
     sizes: chart("Best size against compute, both logarithmic: the law's line between the two lines of its interval."),
   };
   return {
-    pictures, alarm: make("alarm", { role: "alert" }), read: make("read"), status: line("", "says"), progress: make("refits"),
+    pictures, alarm: make("alarm", { role: "alert" }), read: make("read"), status: line("", "says"), refits: make("refits"),
     table: make("numbers"), plan: make("plan", { role: "status", "aria-live": "polite" }), verdict: make("verdict-lines"), valleys: make("valleys"), file: make("beside"),
   };
 }
@@ -260,18 +279,19 @@ async function render({ model, el }) {
       engine.resampling(now.found);
     } catch (error) {
       now.stop = () => {};
-      return at.progress.replaceChildren(line(`No intervals: ${error.message}.`, "warning"));
+      return at.refits.replaceChildren(line(`No intervals: ${error.message}.`, "warning"));
     }
-    const bar = html("progress", { max: task.n, value: 0, "aria-label": "refits of resampled runs" }), count = html("span", {}, `0 of ${task.n} refits`), stop = html("button", { type: "button" }, "Stop");
-    at.progress.replaceChildren(html("div", { class: "beside" }, bar, count, stop));
+    const bar = html("progress", { max: task.n, value: 0, "aria-label": "refits of resampled runs" });
+    const count = html("span", {}, `0 of ${task.n} refits`), stop = html("button", { type: "button" }, "Stop");
+    at.refits.replaceChildren(html("div", { class: "beside" }, bar, count, stop));
     const end = refitted(url, engine, task, (news) => {
       if ("done" in news) { bar.value = news.done; count.textContent = `${news.done} of ${task.n} refits`; return; }
       Object.assign(now, news.cloud ? { cloud: news.cloud, ends: engine.intervals(now.found, news.cloud) } : {});
-      at.progress.replaceChildren(line(news.cloud ? drawnWords(engine, news.cloud) : `No intervals: ${news.refused}.`));
+      at.refits.replaceChildren(line(news.cloud ? drawnWords(engine, news.cloud) : `No intervals: ${news.refused}.`));
       show();
     });
     now.stop = end;
-    stop.addEventListener("click", () => { end(); at.progress.replaceChildren(line("Stopped: no intervals.")); });
+    stop.addEventListener("click", () => { end(); at.refits.replaceChildren(line("Stopped: no intervals.")); });
     return undefined;
   }
 
@@ -297,22 +317,25 @@ async function render({ model, el }) {
   const field = budgetField((C, asked) => { now.asked ||= asked; set("C", C); if (now.found && asked) budget(); });
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const again = (name) => (value) => { set(name, value); if (now.read) guarded(() => refit(now.read)); };
-  const options = [
-    choice({ name: "law", label: "law", options: [["chinchilla", "the sum"], ["coupled", "coupled: one bracket"]] }, () => model.get("law"), again("law")),
-    choice({ name: "delta", label: "residuals beyond", options: [["noise", "1.345 σ count less"], ["0.001", "0.001 count less (2022)"], ["inf", "none: least squares"]] }, () => model.get("delta"), again("delta")),
-  ];
-  const along = choice({ name: "x", label: "against", options: [["C", "C"], ["N", "N"], ["D", "D"]] }, () => now.letter, (letter) => { now.letter = letter; drawResiduals(at.pictures.residuals, now, now.r, letter); });
-  for (const option of [...options, along]) option.read();
-  const notes = html("div", {}), form = html("form", { class: "controls", "aria-label": "Law and budget" }, ...options.map(({ root: own }) => own), field.root);
+  const turned = [
+    ["law", "law", [["chinchilla", "the sum"], ["coupled", "coupled: one bracket"]]],
+    ["delta", "residuals beyond", [["noise", "1.345 σ count less"], ["0.001", "0.001 count less (2022)"], ["inf", "none: least squares"]]],
+  ].map(([name, label, options]) => choice({ label, options }, () => model.get(name), again(name)));
+  const along = choice({ label: "against", options: [..."CND"].map((letter) => [letter, letter]) }, () => now.letter, (letter) => {
+    now.letter = letter;
+    drawResiduals(at.pictures.residuals, now, now.r, letter);
+  });
+  for (const option of [...turned, along]) option.read();
+  const notes = html("div", {}), form = html("form", { class: "controls", "aria-label": "Law and budget" }, ...turned.map(({ root: own }) => own), field.root);
   form.addEventListener("submit", (event) => event.preventDefault());
   at.valleys.append(figure(at.pictures.valleys, "One parabola for each budget", notes));
   at.file.append(downloadButton(() => engine.record(now.found, now.read, now.cloud, now.ends)));
-  const root = html("div", { class: "results" }, at.read, form, at.status, at.progress, at.plan, at.table, at.verdict,
-    figure(at.pictures.sizes, "The best size by compute"), figure(at.pictures.runs, "Runs and law"), figure(at.pictures.residuals, "What the law leaves", along.root), at.valleys, at.file);
-  root.hidden = true;
-  el.classList.add("view", "yours");
+  const figures = [["sizes", "The best size by compute"], ["runs", "Runs and law"], ["residuals", "What the law leaves", along.root]];
+  const root = html("div", { class: "results", hidden: "" }, at.read, form, at.status, at.refits, at.plan, at.table, at.verdict,
+    ...figures.map(([name, ...more]) => figure(at.pictures[name], ...more)), at.valleys, at.file);
   if (model.get("C") > 0) { now.asked = true; field.write(model.get("C")); }
-  el.append(html("p", { class: "title" }, "Your runs"), line("Nothing leaves this page: your browser reads and fits the table here, from disk or offline too. Nothing is sent, and nothing is kept once the page is closed.", "private"), box.root, menus.root, at.alarm, root);
+  el.classList.add("view", "yours");
+  el.append(html("p", { class: "title" }, "Your runs"), line(PRIVATE, "private"), box.root, menus.root, at.alarm, root);
   for (const control of el.querySelectorAll("input, select, button, textarea")) control.dataset.lmSuppressShortcuts = "true";
 }
 
@@ -324,8 +347,8 @@ function namesIn(engine, text) {
 /** How the intervals were made, in words. */
 function drawnWords(engine, cloud) {
   const what = { rows: "runs", clusters: `${cloud.drawn} cells of equal N and D`, sized: "residuals, whose size may follow the loss" }[cloud.how];
-  const more = engine.cloudMessage(cloud);
-  return `Intervals of 95% from ${cloud.n} refits of resampled ${what}${cloud.widened === 1 ? "" : `, widened by ${words(cloud.widened)} for few runs`}${more ? `; ${more}` : ""}.`;
+  const wider = cloud.widened === 1 ? [] : [`widened by ${words(cloud.widened)} for few runs`], trouble = engine.cloudMessage(cloud);
+  return `${[`Intervals of 95% from ${cloud.n} refits of resampled ${what}`, ...wider].join(", ")}${trouble ? `; ${trouble}` : ""}.`;
 }
 
 /** A button that gives the fit as a file. */

@@ -41,11 +41,14 @@ function pureError({ points, n }, e, fitted) {
 
 /** What terms in the logarithms explain beyond the law; null where there are too few points. */
 function terms({ x, y, n }, e, Q, unit) {
-  const logs = [x, y].map((own) => { const at = mean(own), size = Math.sqrt(mean(own.map((v) => (v - at) ** 2))); return own.map((v) => (v - at) / size); });
+  const logs = [x, y].map((own) => {
+    const at = mean(own), size = Math.sqrt(mean(own.map((value) => (value - at) ** 2)));
+    return own.map((value) => (value - at) / size);
+  });
   for (const degree of [3, 2]) {
     const powers = [];
     for (let d = 0; d <= degree; d++) for (let j = 0; j <= d; j++) powers.push([d - j, j]);
-    const columns = powers.map(([i, j]) => logs[0].map((value, k) => value ** i * logs[1][k] ** j)).map((own) => { const size = Math.sqrt(dot(own, own)); return own.map((value) => value / size); });
+    const columns = powers.map(([i, j]) => normed(logs[0].map((value, k) => value ** i * logs[1][k] ** j)));
     const { U, sizes } = singular(columns.map((column) => beside(Q, beside(Q, column))));
     const kept = Math.max(Math.min(powers.length - Q.length, sizes.filter((size) => size > SAME).length), 0);
     const df = [kept, n - Q.length - kept];
@@ -55,6 +58,11 @@ function terms({ x, y, n }, e, Q, unit) {
     }
   }
   return null;
+}
+
+function normed(column) {
+  const size = Math.sqrt(dot(column, column));
+  return column.map((value) => value / size);
 }
 
 /** The F test of two sums of squares. */

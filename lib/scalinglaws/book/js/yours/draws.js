@@ -92,8 +92,9 @@ function refits(found, n, seed, tell = () => {}) {
 }
 
 /** Logarithms of losses for each resample: predictions, and residuals drawn as shares of the noise of their points. */
-function madeLosses({ problem, u, theta }, draws, random) {
-  const at = centeredOf(problem, theta), r = residuals(problem, at), f = r.map((value, i) => problem.logL[i] - value), { sizes, grown } = noiseSizes(problem, at, r, f, draws.length, random);
+function madeLosses({ problem, theta }, draws, random) {
+  const at = centeredOf(problem, theta), r = residuals(problem, at), f = r.map((value, i) => problem.logL[i] - value);
+  const { sizes, grown } = noiseSizes(problem, at, r, f, draws.length, random);
   return draws.map((drawn, b) => {
     const shares = r.map((value, i) => value / sizes[b][i]), middle = mean(shares);
     return f.map((value, i) => value + sizes[b][i] * (grown[b] * (shares[drawn[i]] - middle)));
@@ -102,14 +103,15 @@ function madeLosses({ problem, u, theta }, draws, random) {
 
 /** Sizes of the noise of each point for each resample, by a slope that the residuals leave likely, and what a fit took of residuals. */
 function noiseSizes(problem, u, r, f, n, random) {
-  const low = Math.min(...f), span = Math.max(...f) - low, sizes = SLOPES.map((slope) => f.map((value) => Math.exp(slope * ((2 * (value - low)) / span - 1))));
-  const J = basis(jacobian(problem, u)), unit = range(problem.n).map((i) => Float64Array.from(range(problem.n), (k) => Number(i === k)));
-  const beyond = basis([...J, ...unit]).slice(J.length).slice(0, problem.n - J.length), seen = beyond.map((column) => dot(column, r));
+  const low = Math.min(...f), span = Math.max(...f) - low, { n: points } = problem;
+  const sizes = SLOPES.map((slope) => f.map((value) => Math.exp(slope * ((2 * (value - low)) / span - 1))));
+  const J = basis(jacobian(problem, u)), unit = range(points).map((i) => Float64Array.from(range(points), (k) => Number(i === k)));
+  const beyond = basis([...J, ...unit]).slice(J.length, points), seen = beyond.map((column) => dot(column, r)); // what no parameter changes
   const each = sizes.map((size, g) => {
     const spread = beyond.map((one) => beyond.map((other) => other.reduce((sum, value, i) => sum + one[i] * size[i] ** 2 * value, 0)));
     const lower = cholesky(spread), inner = forward(lower, seen), logDet = 2 * lower.reduce((sum, row, i) => sum + Math.log(row[i]), 0);
-    const kept = mean(range(problem.n).map((i) => beyond.reduce((sum, one, j) => sum + one[i] * beyond.reduce((s, other, k) => s + spread[j][k] * other[i], 0), 0) / size[i] ** 2));
-    return { logP: -(logDet + seen.length * Math.log(dot(inner, inner)) + (SLOPES[g] / SLOPE) ** 2) / 2, kept };
+    const left = (i) => { const own = beyond.map((column) => column[i]); return dot(own, spread.map((row) => dot(row, own))) / size[i] ** 2; };
+    return { logP: -(logDet + seen.length * Math.log(dot(inner, inner)) + (SLOPES[g] / SLOPE) ** 2) / 2, kept: mean(range(points).map(left)) };
   });
   const most = Math.max(...each.map(({ logP }) => logP)), p = each.map(({ logP }) => Math.exp(logP - most)), sum = p.reduce((a, b) => a + b, 0);
   let so = 0;

@@ -127,9 +127,14 @@ const only = (sheet, keep) => ({ ...sheet, rows: sheet.rows.filter((_, i) => kee
 
 function numbersIn(sheet, name) {
   const known = sheet.header.filter((each) => meaning(each)), names = known.length > 1 ? known : sheet.header;
-  const decimal = (sheet.decimal ??= decimalMark([...new Set(names.flatMap((each) => columnOf(sheet, each)))].filter((cell) => cell.length < 40 && /\d/.test(cell)), sheet.separator) ?? ".");
-  return columnOf(sheet, name).map((cell) => numberOf(cell, decimal));
+  if (sheet.decimal === undefined) {
+    const cells = [...new Set(names.flatMap((each) => columnOf(sheet, each)))];
+    sheet.decimal = decimalMark(cells.filter((cell) => cell.length < 40 && /\d/.test(cell)), sheet.separator) ?? ".";
+  }
+  return columnOf(sheet, name).map((cell) => numberOf(cell, sheet.decimal));
 }
+
+const valuesOf = (sheet, { name, factor }) => numbersIn(sheet, name).map((value) => value * factor);
 
 /** The points of a pasted table; `asked` has columns by letter, units by letter, and the unit of the loss, where the reader chose. */
 function readTable(text, asked = {}) {
@@ -143,7 +148,8 @@ function readTable(text, asked = {}) {
   const keep = bestRecipes(sheet, values, notes, warnings), points = Object.fromEntries([..."NDCL"].map((letter) => [letter, keep.map((i) => values[letter][i])]));
   warnings.push(...doubtful(points, chosen.L));
   const account = accountOf({ read: whole, runs: sheet.rows.length, points, chosen, unit, derived });
-  const others = Object.values(chosen).filter((choice) => choice.others.length).map((choice) => `${choice.letter} could also be ${choice.others.slice(0, 4).map(quoted).join(" or ")}`);
+  const asWell = Object.values(chosen).filter((choice) => choice.others.length);
+  const others = asWell.map((choice) => `${choice.letter} could also be ${choice.others.slice(0, 4).map(quoted).join(" or ")}`);
   const C = budgets ? keep.map((i) => budgets[i]) : points.C;
   const taken = Object.fromEntries(Object.values(chosen).map(({ letter, name }) => [letter, name]));
   return { points, C, unit, notes: [account, ...others, ...notes], warnings, header: whole.header.filter(Boolean), taken };
@@ -154,7 +160,8 @@ function accountOf({ read, runs, points: { N, D, L }, chosen, unit, derived }) {
   const places = new Set(L.map((_, i) => `${N[i]} ${D[i]}`)).size, how = { perplexity: " (ln of perplexity)", bits: " (bits times ln 2)" };
   const used = [..."NDC"].filter((letter) => letter in chosen).map((letter) => choiceWords(chosen[letter]));
   const loss = `${choiceWords(chosen.L)} in ${unit}${how[chosen.L.unit === "bits" ? "bits" : chosen.L.unit?.split(" ")[0]] ?? ""}`;
-  return [`read ${read.rows.length} rows (${read.form}): ${L.length} ${L.length === runs ? "runs" : "points"} at ${places} places (N, D)`, [...used, loss].join(", "), ...derived].join("; ");
+  const size = `${L.length} ${L.length === runs ? "runs" : "points"} at ${places} places (N, D)`;
+  return [`read ${read.rows.length} rows (${read.form}): ${size}`, [...used, loss].join(", "), ...derived].join("; ");
 }
 
 /** The column of compute of a table that has N and D: it says which runs share a budget. The law's C is 6 N D. */
@@ -162,7 +169,7 @@ function budgetColumn(sheet, chosen, notes) {
   const { C, N, D } = chosen;
   delete chosen.C;
   if (!C) return null;
-  const [of, size, tokens] = [C, N, D].map(({ name, factor }) => numbersIn(sheet, name).map((value) => value * factor)), ratio = median(of.map((value, i) => value / (6 * size[i] * tokens[i])));
+  const [of, size, tokens] = [C, N, D].map((choice) => valuesOf(sheet, choice)), ratio = median(of.map((value, i) => value / (6 * size[i] * tokens[i])));
   if (!of.every((value) => Number.isFinite(value) && value > 0) || !(ratio > 1 / 30 && ratio < 30)) {
     notes.push(`C (${quoted(C.name)}) is not read: not all of it are FLOPs near 6 N D`);
     return null;
@@ -209,7 +216,8 @@ function withoutFailed(sheet, notes) {
   for (const [wanted, failing] of [["failed", true], ["finished", false]]) {
     for (const name of rolesIn(sheet, wanted)) {
       const said = wordsIn(sheet, name).map((word) => word.toLowerCase());
-      if (said.every((word) => ["true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""].includes(word))) mark(said.map((word) => word !== "" && ["true", "yes", "1", "1.0"].includes(word) === failing));
+      const yes = ["true", "yes", "1", "1.0"], all = [...yes, "false", "no", "0", "0.0", ""];
+      if (said.every((word) => all.includes(word))) mark(said.map((word) => word !== "" && yes.includes(word) === failing));
     }
   }
   for (const name of rolesIn(sheet, "exit")) mark(numbersIn(sheet, name).map((code) => Boolean(code) && !Number.isNaN(code)));
@@ -272,13 +280,13 @@ function foundColumn(sheet, letter) {
 }
 
 function agree(sheet, one, other) {
-  const [a, b] = [one, other].map(({ name, factor }) => numbersIn(sheet, name).map((value) => value * factor)), both = range(a.length).filter((i) => !Number.isNaN(a[i] + b[i]));
+  const [a, b] = [one, other].map((choice) => valuesOf(sheet, choice)), both = range(a.length).filter((i) => !Number.isNaN(a[i] + b[i]));
   return both.length > 0 && both.every((i) => Math.abs(a[i] - b[i]) <= 1e-6 * Math.abs(a[i]));
 }
 
 /** A column of positive, finite numbers in its unit. */
-function positive(sheet, { letter, name, factor }) {
-  const values = numbersIn(sheet, name).map((value) => value * factor), bad = values.map((value) => !(Number.isFinite(value) && value > 0));
+function positive(sheet, choice) {
+  const { letter, name } = choice, values = valuesOf(sheet, choice), bad = values.map((value) => !(Number.isFinite(value) && value > 0));
   if (!bad.some(Boolean)) return values;
   const cell = columnOf(sheet, name)[bad.indexOf(true)], said = isMissing(cell) ? "empty or nan" : quoted(cell), count = bad.filter(Boolean).length;
   return refuse(`${linesOf(sheet, bad)}: ${letter} (${quoted(name)}) is ${said}, no finite number above zero (${count} such rows); mend or drop them`);
@@ -327,7 +335,8 @@ function refuseImplausible(values, chosen) {
 
 /** Refuse rows that are readings of runs: they share their noise, and the command line knows what to do with them. */
 function refuseReadings(sheet, { N, D }) {
-  const advice = "keep the last row of each run; `scalinglaws fit` does that by itself", steps = rolesIn(sheet, "step").sort((a, b) => Number(/epoch/i.test(a)) - Number(/epoch/i.test(b)))[0];
+  const advice = "keep the last row of each run; `scalinglaws fit` does that by itself", epochs = (name) => Number(/epoch/i.test(name));
+  const [steps] = rolesIn(sheet, "step").sort((a, b) => epochs(a) - epochs(b));
   const sizes = N ? numbersIn(sheet, N.name) : null, differ = (labels, values) => {
     const first = new Map();
     labels.forEach((label, i) => { if (!first.has(label)) first.set(label, values[i]); });
