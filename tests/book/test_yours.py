@@ -513,8 +513,12 @@ class TestView:
         assert opened.locator(".results").inner_text() == before
 
     def test_a_fit_at_a_bound_gives_no_plan(self, opened):
-        self.paste(opened, pasted(made(REFIT | {"E": 0.0}, 5, 5, noise=0.05, seed=1)), status="at_bound", done="alone")
+        seven = "1e6,1e9,3|1e7,2e9,2.7|1e8,1e10,2.2|1e8,1e9,2.5|1e7,1e10,2.6|1e6,1e10,2.9|1e6,3e9,2.95".replace(
+            "|", "\n"
+        )
+        self.paste(opened, f"N,D,loss\n{seven}", status="at_bound", done="alone")
         assert "No plan: the fit is at bound" in opened.locator(".plan").inner_text()
+        assert opened.locator("figure", has_text="The best size").is_hidden()
         assert "No intervals: E at a bound" in opened.locator(".refits").inner_text()
 
     def test_refits_can_be_stopped(self, opened):
@@ -560,6 +564,7 @@ class TestView:
         assert "Through the minima" in opened.locator(".valleys").inner_text()
         self.paste(opened, TABLE)
         assert opened.locator(".valleys").is_hidden()
+        assert opened.locator("figure", has_text="The best size").is_visible()
 
     def test_240_runs_are_fitted_in_less_than_a_second(self, opened):
         """Some 50 to 250 ms are usual; the best of three, since other work shares the machine."""

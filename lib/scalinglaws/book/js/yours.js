@@ -124,7 +124,7 @@ function parameterTable({ law, theta }, ends) {
 /** What the law asks for at a budget, or why it is not to be asked. */
 function planWords(engine, { found, read, cloud }, C) {
   if (!(C > 0 && Number.isFinite(C))) return [line("Give the budget as a number above zero, such as 1e21.", "warning")];
-  if (found.status !== "ok" && found.status !== "misfit") return [line(`No plan: the fit is ${BROKEN[found.status]}. ${found.message}.`, "warning")];
+  if (found.status !== "ok" && found.status !== "misfit") return [line(`No plan: the fit is ${BROKEN[found.status]}: ${found.message}.`, "warning")];
   const best = found.law.optimum(found.theta, C), ends = cloud ? engine.optimumIntervals(found, cloud, C) : null;
   const of = (name, digits) => `${words(best[name], digits)}${ends ? ` (95%: ${between(ends[name], digits)})` : ""}`;
   const plan = `N_opt = ${of("N", 3)} parameters, D_opt = ${of("D", 3)} tokens, ${words(best.D / best.N)} per parameter`;
@@ -302,6 +302,8 @@ async function render({ model, el }) {
     at.table.replaceChildren(parameterTable(found, now.ends));
     at.verdict.replaceChildren(...verdictLines(engine, now));
     at.valleys.hidden = !valleys;
+    const minima = (valleys?.budgets ?? []).some(({ refused }) => !refused);
+    drawn[0].hidden = !["ok", "misfit"].includes(found.status) && !minima; // there is no best size to draw
     if (valleys) { drawValleys(at.pictures.valleys, valleys); notes.replaceChildren(...valleyLines(valleys)); }
     drawRuns(at.pictures.runs, now);
     drawResiduals(at.pictures.residuals, now, now.r, now.letter);
@@ -331,11 +333,11 @@ async function render({ model, el }) {
   at.valleys.append(figure(at.pictures.valleys, "One parabola for each budget", notes));
   at.file.append(downloadButton(() => engine.record(now.found, now.read, now.cloud, now.ends)));
   const figures = [["sizes", "The best size by compute"], ["runs", "Runs and law"], ["residuals", "What the law leaves", along.root]];
-  const root = html("div", { class: "results", hidden: "" }, at.read, form, at.status, at.refits, at.plan, at.table, at.verdict,
-    ...figures.map(([name, ...more]) => figure(at.pictures[name], ...more)), at.valleys, at.file);
+  const drawn = figures.map(([name, ...more]) => figure(at.pictures[name], ...more));
+  const root = html("div", { class: "results", hidden: "" }, at.read, form, at.status, at.refits, at.plan, at.table, at.verdict, ...drawn, at.valleys, at.file);
   if (model.get("C") > 0) { now.asked = true; field.write(model.get("C")); }
   el.classList.add("view", "yours");
-  el.append(html("p", { class: "title" }, "Your runs"), line(PRIVATE, "private"), box.root, menus.root, at.alarm, root);
+  el.append(html("p", { class: "title" }, "Your runs"), line(PRIVATE, "private"), box.root, at.alarm, menus.root, root);
   for (const control of el.querySelectorAll("input, select, button, textarea")) control.dataset.lmSuppressShortcuts = "true";
 }
 
