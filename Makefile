@@ -18,15 +18,28 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help check book test derived claims lint cold clean
+.PHONY: help check book guide test derived claims lint cold clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
-book: $(STAMP)  ## Build the book into _build/html; any warning fails the build
+WITHHELD := _build/withheld
+
+book: $(STAMP)  ## Build the book into _build/html; any warning fails the build. SOLUTIONS=0: a copy without solutions too
 	@echo "Building the book: seconds where nothing changed, minutes where notebooks have to run ..."
 	@# A page with a warning is not built again by itself, and the second build would pass: after a failure forget all pages.
 	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
+ifeq ($(SOLUTIONS),0)
+	@echo "Building a copy without solutions into $(WITHHELD)/_build/html ..."
+	@$(BIN)/python _ext/withheld.py $(WITHHELD)
+	@$(BIN)/jupyter-book build -q -W -n --keep-going $(WITHHELD)
+endif
+
+guide: $(STAMP)  ## Execute one guide from nothing: make guide PAGE=guides/sweep.md
+	@test -f "$(PAGE)" || { echo "no page '$(PAGE)': make guide PAGE=guides/sweep.md" >&2; exit 2; }
+	@mkdir -p _build/guides
+	$(BIN)/jupytext --to ipynb --set-kernel python3 --execute --run-path "$(CURDIR)/$(dir $(PAGE))" \
+	  --output _build/guides/$(basename $(notdir $(PAGE))).ipynb $(PAGE)
 
 # Two workers, one core each; a file stays with one of them, so that what its tests share is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs

@@ -16,8 +16,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-# What the numbers of a chapter, and of the guide, depend on besides their own cells.
-INPUTS = ("lib", "data", "tests/cases", "requirements.txt", "constraints.txt")
+# What the numbers of a chapter, and of a guide, depend on besides their own cells.
+INPUTS = ("lib", "data", "tests/cases", "guides/begin.py", "requirements.txt", "constraints.txt")
 AT_ONCE = 4  # notebooks, where there are cores for them; each takes up to a gigabyte
 
 

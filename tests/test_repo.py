@@ -1,6 +1,7 @@
 """The repository around the library: what is tracked, the commands, and the build of the book."""
 
 import ast
+import csv
 import importlib.metadata
 import os
 import re
@@ -130,11 +131,44 @@ def test_three_systems_run_what_make_check_runs():
     assert [line for line in wanted if line not in without.splitlines()] == []
 
 
-def test_the_readme_names_the_commands_and_what_they_are_without_make():
-    readme = (ROOT / "README.md").read_text()
-    assert [goal for goal in ("check", "book", "test") if f"\nmake {goal}\n" not in readme] == []
+def test_the_readme_is_short_and_leads_to_every_guide():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 120
+    assert "\nmake book\n" in readme
+    linked = re.findall(r"\]\(([^)#:]+)\)", readme)
+    assert [name for name in linked if not (ROOT / name).is_file()] == []
+    assert [f"{page}.md" for page in guides() if f"{page}.md" not in linked] == []
+
+
+def guides():
+    """The pages of the book's part with that name."""
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]
+    (found,) = [part["chapters"] for part in parts if part["caption"] == "Guides"]
+    return [page["file"] for page in found]
+
+
+def test_a_guide_names_the_commands_and_what_they_are_without_make():
+    page = (ROOT / "guides/install.md").read_text(encoding="utf-8")
+    assert [goal for goal in ("check", "book", "test") if f"\nmake {goal}\n" not in page] == []
     quick = re.search(r'-m "([^"]+)"', make("--dry-run", "check", "STAMP=", folder=ROOT).stdout)[1]
-    assert f'-m "{quick}"' in readme
+    assert f'-m "{quick}"' in page
+    shown = re.findall(r"`make (\w+)[^`]*`", page)
+    known = make("help", folder=ROOT).stdout
+    assert [goal for goal in shown if f"make {goal} " not in known] == []
+
+
+def executed_guides():
+    """Those with a kernel; the page on installing is what the other workflows do."""
+    return [page for page in guides() if "\nkernelspec:\n" in (ROOT / f"{page}.md").read_text(encoding="utf-8")]
+
+
+def test_each_guide_has_a_job_of_its_own():
+    assert set(guides()) - set(executed_guides()) == {"guides/install"}
+    (job,) = jobs("guides.yml")
+    assert {"push", "pull_request"} <= triggers(workflow(".github/workflows/guides.yml"))
+    assert job["strategy"]["matrix"]["page"] == [f"{page}.md" for page in executed_guides()]
+    assert commands(job["steps"]) == ["make guide PAGE=${{ matrix.page }}"]
+    assert not any("_build" in str(step) for step in job["steps"])
 
 
 def test_pages_are_published_from_main_one_at_a_time():
@@ -255,17 +289,49 @@ def test_the_workflow_for_a_course_runs_its_notebooks_and_gates_them(course):
     assert [word for word in ("half", "verdict", "inconsistent") if word not in held.stdout] == []
 
 
-def test_the_page_for_instructors_names_sections_that_exist_and_the_steps_of_the_workflow(course):
-    page = (ROOT / "instructors.md").read_text()
-    steps = re.findall(r"^\|[^|]*\| \d+ \[\]\((chapters/\S+\.ipynb)\): ([^|]*)\|", page, re.MULTILINE)
-    assert len(steps) >= 8
-    for notebook, sections in steps:
+def part(page, heading):
+    """The text of one section of a page."""
+    (found,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    return found
+
+
+def lecture_sections(cells):
+    return {section for cell in cells for section in re.findall(r"\d\.\d", cell)}
+
+
+@pytest.fixture(scope="module")
+def sections_of_the_lecture():
+    with (ROOT / "data/chapters.csv").open(newline="") as file:
+        found = lecture_sections(row["lecture"] for row in csv.DictReader(file))
+    assert {"6.0", "6.5", "7.1", "8.1"} <= found
+    return found
+
+
+def test_two_hours_cover_the_lecture_in_sections_that_exist(sections_of_the_lecture):
+    plan = part((ROOT / "instructors.md").read_text(), "Two hours")
+    rows = re.findall(r"^\| (\d+) \|([^|]*)\| ([^|]*) \|", plan, re.MULTILINE)
+    assert sum(int(minutes) for minutes, _, _ in rows) == 120
+    assert lecture_sections(lecture for _, lecture, _ in rows) == sections_of_the_lecture
+    steps = [re.fullmatch(r"\d+ \[\]\((chapters/\S+\.ipynb)\): (.*)", step) for _, _, step in rows if step != "Break"]
+    assert len(steps) >= 13
+    for notebook, sections in (step.groups() for step in steps):
         cells = nbformat.read(ROOT / notebook, as_version=4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         for section in re.findall(r"\*([^*]+)\*", sections):
             assert f"## {section}\n" in f"{text}\n", f"{notebook} has no section {section!r}"
-    minutes = [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
-    assert sum(minutes) == 120
+
+
+def test_two_weeks_cover_the_lecture_and_every_chapter_once(sections_of_the_lecture):
+    plan = part((ROOT / "instructors.md").read_text(), "Two weeks")
+    rows = re.findall(r"^\| (\d) \| ([\d., ]+) \| ([^|]*\[\][^|]*) \|", plan, re.MULTILINE)
+    assert [int(number) for number, _, _ in rows] == list(range(1, 9))
+    assert lecture_sections(lecture for _, lecture, _ in rows) == sections_of_the_lecture
+    read = [name for _, _, chapters in rows for name in re.findall(r"\((chapters/\S+\.ipynb)\)", chapters)]
+    assert sorted(read) == sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "chapters").glob("*.ipynb"))
+
+
+def test_the_page_for_instructors_names_the_steps_of_the_workflow(course):
+    page = (ROOT / "instructors.md").read_text()
     assert 'python -m pytest "$NOTEBOOKS" --nbmake' in course.steps["Run the notebooks"]
     assert "python -m pytest notebooks --nbmake\n" in page
     gate = course.steps["Hold their claims to the ledger"]
@@ -496,3 +562,29 @@ def test_an_image_without_alt_text_fails_every_build(small_book):
 def test_a_failing_cell_fails_the_build(small_book, source):
     small_book.write(source)
     assert small_book.make()[0] != 0
+
+
+GUIDE = """---
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+# A guide
+
+```{code-cell}
+from pathlib import Path
+assert Path.cwd().name == "guides", Path.cwd()
+assert 6 * 7 == %d
+```
+"""
+
+
+@pytest.mark.slow
+def test_make_guide_fails_where_a_cell_does(small_book):
+    page = small_book.folder / "guides/one.md"
+    page.parent.mkdir()
+    for number, fails in ((42, False), (43, True)):
+        page.write_text(GUIDE % number)
+        done = make("guide", "PAGE=guides/one.md", *OURS, folder=small_book.folder)
+        assert bool(done.returncode) == fails, done.stdout + done.stderr
+    absent = make("guide", "PAGE=guides/none.md", *OURS, folder=small_book.folder)
+    assert absent.returncode
+    assert "no page 'guides/none.md'" in absent.stderr

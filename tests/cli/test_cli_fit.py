@@ -864,10 +864,21 @@ def blocks_of_readme(command):
     return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("command", ["fit", "plan"])
-def test_readme_shows_what_the_commands_print(capsys, command):
+def test_a_guide_runs_every_command(capsys):
+    """Its page is executed, so it shows what they print."""
+    guide = (ROOT / "guides/commands.md").read_text(encoding="utf-8")
+    cells = "\n".join(re.findall(r"```\{code-cell\}\n%%bash\n(.+?)```", guide, re.DOTALL))
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE)
+    assert len(known) >= 10
+    assert {*known} - {*re.findall(r"^scalinglaws (\w+)", cells, re.MULTILINE)} == {"sweep"}  # has its own
+    assert "](sweep.md)" in guide
+
+
+def test_readme_shows_what_the_command_prints(capsys):
     """The same words; numbers to four digits, since rounding may move the last; certificates are round-off."""
-    ((line, shown),) = blocks_of_readme(command)
+    ((line, shown),) = blocks_of_readme("fit")
     argv = [str(ROOT / word) if word.startswith("data/") else word for word in shlex.split(line)[1:]]
     printed = out(capsys, *argv)[0]
     number = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")

@@ -73,16 +73,22 @@ def show(obj: Callable | type) -> Markdown:
     return Markdown(f"````python\n{body}````")
 
 
-def chapters() -> HTML:
-    """Return the map of the book for display on its first page: each chapter with its question and its verdicts."""
+def chapters(column: str = "question") -> HTML:
+    """Return the map of the book for display: each chapter with its minutes and its verdicts.
+
+    ``column`` of ``data/chapters.csv`` stands beside each: its ``question``, or the ``goal`` of who reads it.
+    """
     table = ledger.read()
     rows = []
     for row in pd.read_csv(CHECKOUT / "data" / "chapters.csv", dtype=str).to_dict("records"):
         name = row["notebook"]
-        link = f'<a href="chapters/{name}.html">{int(name[:2])} {escape(_title(name))}</a>'
-        cells = [link, escape(row["lecture"]), escape(row["question"]), _marks(table[table["notebook"] == name])]
+        title, minutes = _title_and_minutes(name)
+        link = f'<a href="chapters/{name}.html">{int(name[:2])} {escape(title)}</a>'
+        marks = _marks(table[table["notebook"] == name])
+        cells = [link, escape(row["lecture"]), escape(row[column]), str(minutes), marks]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Chapter", "Lecture", "Question", "Verdicts"))
+    heads = ("Chapter", "Lecture", column.capitalize(), "Minutes", "Verdicts")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return HTML(f'<table class="chapter-map"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
 
 
@@ -116,8 +122,10 @@ def _marks(table: pd.DataFrame) -> str:
     )
 
 
-def _title(notebook: str) -> str:
-    """First heading of a chapter."""
+def _title_and_minutes(notebook: str) -> tuple[str, int]:
+    """First heading of a chapter, and the minutes to read it: 200 words each, a figure as 100, exercises left out."""
     cells = json.loads((CHECKOUT / "chapters" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
     text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    return re.findall(r"^# (.+)$", text, re.MULTILINE)[0]
+    figures = sum("image" in cell["metadata"].get("mystnb", {}) for cell in cells)
+    words = len(text.split("\n## Exercises")[0].split())
+    return re.findall(r"^# (.+)$", text, re.MULTILINE)[0], round((words + 100 * figures) / 200)
