@@ -18,7 +18,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help check book guide test derived claims lint cold clean
+.PHONY: help check book slides guide test derived claims lint cold clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ ifeq ($(SOLUTIONS),0)
 	@$(BIN)/python _ext/withheld.py $(WITHHELD)
 	@$(BIN)/jupyter-book build -q -W -n --keep-going $(WITHHELD)
 endif
+
+slides: book  ## Make slides of the figures of the built book, _build/slides.html; CHAPTER=05: of one chapter
+	@$(BIN)/python _ext/slides.py "$(CHAPTER)"
 
 guide: $(STAMP)  ## Execute one guide from nothing: make guide PAGE=guides/sweep.md
 	@test -f "$(PAGE)" || { echo "no page '$(PAGE)': make guide PAGE=guides/sweep.md" >&2; exit 2; }

@@ -75,6 +75,9 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "failed runs": (f"{LIB}/tables/readings.py", "        bad |= own\n    for role", "    for role", "cli/test_cli_fit.py::test_failed_runs_of_a_run_table_are_left_out_and_said"),
     "last reading": (f"{LIB}/tables/readings.py", '.groupby("label").tail(1)', '.groupby("label").head(1)', "cli/test_cases.py::test_a_value"),
     "millions": (f"{LIB}/tables/units.py", '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e6', '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e9', "test_tables.py::test_header_units"),
+    "answers of exercises": ("_ext/withheld.py", 'or "book.exercise(" in cell.source)', "or False)", "book/test_withheld.py::test_what_is_withheld"),
+    "checks of answers": ("_ext/withheld.py", 'CHECK.sub("", cell.source).strip(), []', "cell.source, []", "book/test_withheld.py::test_what_is_withheld"),
+    "caption of a slide": ("_ext/slides.py", 'below.name == "p" and below.find("em", recursive=False)', 'below.name == "p"', "book/test_slides.py::test_a_title_and_a_slide_for_each_figure"),
     "decimal commas": (f"{LIB}/tables/numbers.py", 'return "," if comma else "."', 'return "."', "cli/test_cases.py::test_the_same_runs_in_another_dress"),
 }  # fmt: skip
 

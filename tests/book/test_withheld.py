@@ -83,6 +83,17 @@ CELLS = [
 ]
 
 
+def test_what_is_withheld():
+    cells = [nbformat.v4.new_code_cell(source, metadata=metadata) for source, metadata in CELLS]
+    scrap = nbformat.v4.new_output("display_data", metadata={"scrapbook": {"name": "double"}})
+    cells[3].outputs = [nbformat.v4.new_output("stream", text="the solution is 7654321.0"), scrap]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    withhold(notebook)
+    assert [cell.source for cell in notebook.cells] == ["print('a live', 6 * 7)", "answer = ...  # yours", ""]
+    assert notebook.cells[2].outputs == [scrap]
+    assert notebook.cells[2].metadata.tags == ["remove-cell"]
+
+
 @pytest.mark.slow
 def test_make_book_without_solutions(tmp_path):
     """The book itself keeps them; of the copy no file of the pages has them, and nothing is executed twice."""
