@@ -1,4 +1,4 @@
-"""Notebooks that have to run do so side by side before the pages are made; what has run is kept until it changes."""
+"""Pages whose code has to run do so side by side before they are made; what has run is kept until it changes."""
 
 import asyncio
 import hashlib
@@ -11,6 +11,7 @@ import nbformat
 from filelock import FileLock
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.application import Sphinx
@@ -56,10 +57,13 @@ def remember(notebook: nbformat.NotebookNode, path: Path, seconds: float, folder
 
 
 def stale(paths: list[Path], folder: Path) -> dict[Path, nbformat.NotebookNode]:
-    """Return those of some notebooks, by path, that the cache in ``folder`` does not hold."""
+    """Return those of some pages, by path, that have code and that the cache in ``folder`` does not hold."""
     cache, found = get_cache(folder), {}
     for path in paths:
-        notebook = nbformat.read(path, as_version=4)
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".md" and "\n```{code-cell}" not in text:
+            continue
+        notebook = read_myst_markdown_notebook(text) if path.suffix == ".md" else nbformat.reads(text, as_version=4)
         try:
             cache.match_cache_notebook(notebook)
         except KeyError:
@@ -98,10 +102,10 @@ async def execute(notebooks: dict[Path, nbformat.NotebookNode], folder: Path, ti
 
 
 def execute_first(app: Sphinx, env: BuildEnvironment, names: list[str]) -> None:
-    """Run the notebooks among the pages that are to be read, as many at once as there are cores."""
+    """Run the code of the pages that are to be read, as many pages at once as there are cores."""
     paths = [Path(env.doc2path(name)) for name in sorted(names)]
     folder = Path(app.config.nb_execution_cache_path)
-    notebooks = stale([path for path in paths if path.suffix == ".ipynb"], folder)
+    notebooks = stale(paths, folder)
     at_once = min(os.cpu_count() or 1, AT_ONCE)
     if at_once > 1 and len(notebooks) > 1:
         asyncio.run(execute(notebooks, folder, app.config.nb_execution_timeout, at_once))

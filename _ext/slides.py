@@ -1,6 +1,7 @@
 """Slides of the book's figures, in one page that needs no other file: what ``make slides`` makes of built pages."""
 
 import base64
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -35,8 +36,9 @@ addEventListener("keydown", ({{ key }}) => {{
 
 
 def words(tag: Tag | None) -> str:
-    """The text of an element, without the sign that links to a heading."""
-    return "" if tag is None else " ".join(tag.get_text().replace("#", " ").split())
+    """The text of an element, without the sign that links to a heading; of TeX, what can be read as it is."""
+    text = "" if tag is None else tag.get_text().replace("#", " ")
+    return " ".join(re.sub(r"\\[()]|\\(mathrm|text)|[{}]", "", text).split())
 
 
 def figure(img: Tag, page: Path) -> str:
@@ -44,8 +46,8 @@ def figure(img: Tag, page: Path) -> str:
     source = page.parent / str(img["src"])
     kind = "svg+xml" if source.suffix == ".svg" else source.suffix[1:]
     data = base64.b64encode(source.read_bytes()).decode()
-    below = img.find_parent("div", class_="cell").find_next_sibling()  # type: ignore[union-attr]
-    caption = words(below) if below and below.name == "p" and below.find("em", recursive=False) else ""
+    around = img.find_parent("figure")
+    caption = words(around and around.select_one(".caption-text"))
     return (
         f"<section><h2>{escape(words(img.find_previous(['h1', 'h2', 'h3'])))}</h2>"
         f'<img alt="{escape(str(img["alt"]), quote=True)}" src="data:image/{kind};base64,{data}">'

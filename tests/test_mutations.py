@@ -77,7 +77,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "millions": (f"{LIB}/tables/units.py", '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e6', '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e9', "test_tables.py::test_header_units"),
     "answers of exercises": ("_ext/withheld.py", 'or "book.exercise(" in cell.source)', "or False)", "book/test_withheld.py::test_what_is_withheld"),
     "checks of answers": ("_ext/withheld.py", 'CHECK.sub("", cell.source).strip(), []', "cell.source, []", "book/test_withheld.py::test_what_is_withheld"),
-    "caption of a slide": ("_ext/slides.py", 'below.name == "p" and below.find("em", recursive=False)', 'below.name == "p"', "book/test_slides.py::test_a_title_and_a_slide_for_each_figure"),
+    "caption of a slide": ("_ext/slides.py", 'around.select_one(".caption-text")', "around.figcaption", "book/test_slides.py::test_a_title_and_a_slide_for_each_figure"),
     "decimal commas": (f"{LIB}/tables/numbers.py", 'return "," if comma else "."', 'return "."', "cli/test_cases.py::test_the_same_runs_in_another_dress"),
 }  # fmt: skip
 

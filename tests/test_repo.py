@@ -530,16 +530,38 @@ def test_a_changed_library_or_style_renews_the_pages(small_book):
     assert (small_book.folder / "_build/html/_static/book.css").read_text().endswith("/* new */")
 
 
+GUIDE = """---
+file_format: mystnb
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+# A guide
+
+```{code-cell}
+from pathlib import Path
+assert 6 * 7 == %d
+```
+"""
+
+
+RUNS = """
+with open("runs.txt", "a") as file:
+    file.write("once\\n")
+print("forty", "eight", sep="-")
+"""
+
+
 @pytest.mark.slow
 def test_notebooks_run_together_and_once(small_book):
     small_book.write("6 * 7")
-    small_book.write("6 * 8", name="second")
+    (small_book.folder / "second.md").write_text(GUIDE.replace("assert 6 * 7 == %d", RUNS))
     with (small_book.folder / "_toc.yml").open("a") as contents:
         contents.write("chapters:\n- file: second\n")
     status, output = small_book.make()
     assert status == 0
     assert re.findall(r"^  (\w+) run in \d+ s", output, re.MULTILINE) in (["page", "second"], ["second", "page"])
     assert "42" in small_book.page()
+    assert (small_book.folder / "runs.txt").read_text() == "once\n"
+    assert "forty-eight" in (small_book.folder / "_build/html/second.html").read_text()
     small_book.write("6 * 7", "6 * 9")
     assert "54" not in small_book.page()
     status, output = small_book.make()
@@ -564,25 +586,12 @@ def test_a_failing_cell_fails_the_build(small_book, source):
     assert small_book.make()[0] != 0
 
 
-GUIDE = """---
-kernelspec: {name: python3, display_name: Python 3, language: python}
----
-# A guide
-
-```{code-cell}
-from pathlib import Path
-assert Path.cwd().name == "guides", Path.cwd()
-assert 6 * 7 == %d
-```
-"""
-
-
 @pytest.mark.slow
 def test_make_guide_fails_where_a_cell_does(small_book):
     page = small_book.folder / "guides/one.md"
     page.parent.mkdir()
     for number, fails in ((42, False), (43, True)):
-        page.write_text(GUIDE % number)
+        page.write_text((GUIDE % number).replace("assert 6", 'assert Path.cwd().name == "guides"\nassert 6'))
         done = make("guide", "PAGE=guides/one.md", *OURS, folder=small_book.folder)
         assert bool(done.returncode) == fails, done.stdout + done.stderr
     absent = make("guide", "PAGE=guides/none.md", *OURS, folder=small_book.folder)

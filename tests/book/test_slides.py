@@ -10,8 +10,11 @@ PAGE = """<html><body><nav><h1>Not this</h1></nav><article>
 <h1>Critical batch<a class="headerlink" href="#x">#</a></h1>
 <div class="lead"><p>How large a batch is worth it.</p></div>
 <section><h2>Steps &amp; examples<a class="headerlink" href="#y">#</a></h2>
-<div class="cell"><div class="cell_output"><img alt="Two &quot;lines&quot;" src="../_images/one.svg"></div></div>
-<p><em>Steps against batch.</em></p><p>Prose goes on.</p>
+<div class="cell"><div class="cell_output"><figure><img alt="Two &quot;lines&quot;" src="../_images/one.svg">
+<figcaption><p><span class="caption-number">Fig. 5.1 </span><span class="caption-text">To
+<span class="math">\\(2E_\\mathrm{min}\\)</span>.</span><a class="headerlink" href="#z">#</a></p>
+</figcaption></figure></div></div>
+<p>Prose goes on.</p>
 <div class="cell"><div class="cell_output"><img alt="A dot" src="../_images/two.png"></div></div>
 <p>No caption.</p><img alt="logo" src="../_images/absent.svg"></section>
 </article></body></html>"""
@@ -39,7 +42,7 @@ def test_a_title_and_a_slide_for_each_figure(made):
     title, first, second = re.findall(r"<section.*?</section>", text, re.DOTALL)
     assert re.sub("<[^>]+>", "|", title).strip("|") == "Critical batch||How large a batch is worth it."
     assert '<h2>Steps &amp; examples</h2><img alt="Two &quot;lines&quot;" src="data:image/svg+xml;base64,' in first
-    assert first.endswith("<p>Steps against batch.</p></section>")
+    assert first.endswith("<p>To 2E_min.</p></section>")
     assert 'src="data:image/png;base64,' in second
     assert second.endswith("<p></p></section>")
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []
