@@ -26,7 +26,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no
 
 
 def test_torchrun_gives_the_run_of_one_process(tmp_path, monkeypatch):
-    """Two processes, gloo: the command of the README. Only one of them stores the run and says so."""
+    """Two processes, gloo: the command of the guide. Only one of them stores the run and says so."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path / "cache"))
     Path("text.txt").write_text(letters())
