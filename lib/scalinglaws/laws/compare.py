@@ -144,13 +144,13 @@ class Comparison(Shown):
         of, lines = f"{100 * self.level:g}% interval", [f"misfit: {self.message}"] if self.message else []
         lines.append(f"{self.law}: {self.verdict}: {said}")
         lines.append(f"  {self.n_runs[0]} runs of A, {self.n_runs[1]} of B, {self.pairs} pairs; at equal loss:")
-        lines.append(f"  {'FLOPs of B':<12}{'those of A':<18}{of:<24}saved")
+        lines.append(f"  {'FLOPs of B':<12}{'those of A':<20}{of:<24}saved")
         for C, ratio, low, high in zip(self.C, self.ratio, *self.interval, strict=True):
             saved = f"{100 * (1 - 1 / ratio):.3g}% by B" if ratio >= 1 else f"{100 * (1 - ratio):.3g}% by A"
-            lines.append(f"  {C:<12.4g}{f'{ratio:.4g} times these':<18}{f'{low:.4g} to {high:.4g}':<24}{saved}")
+            lines.append(f"  {C:<12.4g}{f'{ratio:.4g} times these':<20}{f'{low:.4g} to {high:.4g}':<24}{saved}")
         slope, offset = (("{:.4g} to {:.4g}").format(*ends) for ends in (self.slope_interval, self.offset_interval))
-        lines.append(f"  {'slope':<12}{self.slope:<18.4g}{slope:<24}per e-fold of compute")
-        return "\n".join([*lines, f"  {'offset':<12}{f'{self.offset:.4g} times':<18}{offset:<24}if it is one factor"])
+        lines.append(f"  {'slope':<12}{self.slope:<20.4g}{slope:<24}per e-fold of compute")
+        return "\n".join([*lines, f"  {'offset':<12}{f'{self.offset:.4g} times':<20}{offset:<24}if it is one factor"])
 
 
 def compare(
