@@ -34,7 +34,8 @@ STAGES = (
     "vocabulary",
     "where",
 )
-INSIDE = {"scalinglaws.lab.locks", "scalinglaws.laws.shown", "scalinglaws.laws.valleys", "scalinglaws.version"}  # for the library's own use
+# For the library's own use.
+INSIDE = {"scalinglaws.lab.locks", "scalinglaws.laws.shown", "scalinglaws.laws.valleys", "scalinglaws.version"}
 INSIDE |= {f"scalinglaws.tables.{name}" for name in STAGES}
 
 
