@@ -484,22 +484,25 @@ class TestView:
         self.paste(opened, TABLE + "\n")
         assert opened.locator(".alarm p").count() == 0
 
-    def test_units_can_be_said(self, opened):
+    def in_billions(self, opened):
+        """Paste a table that is refused, say its units, and return what it was refused for."""
         opened.locator("textarea").fill(text_of(CASES / "billions_both.csv"))
         opened.wait_for_selector(".alarm p")
-        assert "implausible" in opened.locator(".alarm").inner_text()
-        opened.get_by_label("unit of N, parameters").select_option("1000000000")
-        opened.get_by_label("unit of D, tokens").select_option("1000000000")
+        alarm = opened.locator(".alarm").inner_text()
+        for of in ("N, parameters", "D, tokens"):
+            opened.get_by_label(f"unit of {of}").select_option("1000000000")
+        return alarm
+
+    def test_units_can_be_said(self, opened):
+        alarm = self.in_billions(opened)
+        assert "implausible" in alarm
         opened.wait_for_selector("[data-shown*=ok]")
         first = opened.get_by_label("column of N, parameters").locator("option").first
         assert first.inner_text() == "by its name: params"
         assert "N from 'params' in billions, D from 'tokens' in billions" in opened.locator(".read").inner_text()
 
     def test_what_was_said_of_columns_holds_while_the_table_is_mended(self, opened):
-        opened.locator("textarea").fill(text_of(CASES / "billions_both.csv"))
-        opened.wait_for_selector(".alarm p")
-        for of in ("N, parameters", "D, tokens"):
-            opened.get_by_label(f"unit of {of}").select_option("1000000000")
+        self.in_billions(opened)
         self.paste(opened, text_of(CASES / "billions_both.csv") + "\n")
         self.paste(opened, text_of(CASES / "base.csv"))  # another table is read by its own names
         assert "in billions" not in opened.locator(".read").inner_text()
