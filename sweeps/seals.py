@@ -2,7 +2,7 @@
 
 scalinglaws sweep seals --workers 2 --device cpu --precision bf16 --csv data/runs/seals.csv
 
-What was foretold is in data/seals.csv, see `scalinglaws.laws.seals`.
+What was foretold is in data/seals.csv, see `scalinglaws.book.seals`.
 """
 
 from dataclasses import replace
