@@ -4,7 +4,8 @@ The table is ``data/published/published.csv``: one row per published figure, for
 
 - ``id``: a letter for the source or topic (K Kaplan, C Hoffmann, E Besiroglu, P Porian, M muP, ...) and a number.
 - ``section``: section of the lecture; ``8.0a`` is its caution on optimal laws, ``8.0b`` its note that train-optimal is
-  not deployment-optimal, ``setup`` an experimental setting, ``regularization`` the side topic of that name.
+  not deployment-optimal, ``setup`` an experimental setting, ``regularization`` the side topic of that name,
+  ``since`` what came after the lecture.
 - ``quantity``, ``symbol``, ``unit``, ``uncertainty``, ``note``.
 - ``text``: the figure, figures, formula or finding, as close to print as plain text allows.
 - ``number``: the headline figure, empty where ``text`` is several figures or none.
