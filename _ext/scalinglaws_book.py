@@ -1,6 +1,7 @@
 """Sphinx extension of the book: fresh numbers, no dead script, no picture without words, light pages, white paper."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None
             )
 
 
+def tell_minutes(app: Sphinx, doctree: nodes.document) -> None:
+    """Write how long an exercise takes beside its title, from data/exercises.toml."""
+    path, chapter = Path(app.srcdir) / "data/exercises.toml", Path(app.env.docname).name[:2]
+    for box in doctree.findall(nodes.admonition):
+        number = re.match(r"Exercise (\d+)", box.astext())
+        if "exercise" in box["classes"] and number:
+            app.env.note_dependency(path)
+            words = tomllib.loads(path.read_text(encoding="utf-8"))[f"{chapter}-{number[1]}"]
+            box[0] += nodes.inline("", f" ({words['minutes']} minutes)", classes=["minutes"])
+
+
 def lighter(svg: str) -> str:
     """A figure of matplotlib's with less to load: hundredths of a point, short names, one style for equal marks."""
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
@@ -91,6 +103,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", watch_inputs)
     app.connect("config-inited", silence_thebe)
     app.connect("env-before-read-docs", execute_first)
+    app.connect("doctree-read", tell_minutes)
     app.connect("doctree-resolved", require_alt_text)
     app.connect("html-page-context", name_list_items)
     app.connect("html-page-context", link_codes)

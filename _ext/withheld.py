@@ -12,13 +12,14 @@ from jupyter_cache import get_cache
 
 # Hidden folders are tools', and what is generated would be generated again.
 LEFT_OUT = shutil.ignore_patterns(".*", "_build", "__pycache__", "*.egg-info", "tests")
+ASKED = re.compile(r"book\.(exercise|forecast)\(")
 CHECK = re.compile(r"^\w+\.check\(\w+\)\n?", re.MULTILINE)
 
 
 def gives_away(cell: nbformat.NotebookNode) -> bool:
     """Whether a cell is a solution, or holds the number that an exercise compares answers with."""
     prompt = cell.metadata.get("mystnb", {}).get("code_prompt_show", "")
-    return cell.cell_type == "code" and (prompt.startswith("Solution") or "book.exercise(" in cell.source)
+    return cell.cell_type == "code" and (prompt.startswith("Solution") or ASKED.search(cell.source) is not None)
 
 
 def withhold(notebook: nbformat.NotebookNode) -> None:

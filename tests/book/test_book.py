@@ -152,38 +152,51 @@ def test_chapter_hides_only_its_setup_and_right_answers(chapter):
     assert len(calls) <= 1
 
 
+ASKED = re.compile(r"^(\w+) = book\.(exercise|forecast)\(", re.MULTILINE)
+
+
 def test_exercises_can_be_checked_and_the_solution_is(chapter):
-    """At least two exercises of a chapter know their answer; each has a place for the reader's, and accepts ours."""
-    names, calls, asserted = set(), set(), ""
+    """At least two exercises of a chapter know their answer; each has a place for the reader's, and accepts ours.
+
+    So has a forecast, which the solution scores and does not check: that would keep it as the reader's.
+    """
+    kinds, calls, asserted = {}, set(), ""
     for _, source, tags, _ in cells(chapter, "code"):
-        if "book.exercise(" in source:
+        if ASKED.search(source):
             assert "remove-cell" in tags, "the answer is in sight"
-            names |= set(re.findall(r"^(\w+) = book\.exercise\(", source, re.MULTILINE))
+            kinds |= dict(ASKED.findall(source))
         calls |= set(re.findall(r"^(\w+)\.check\(\w+\)$", source, re.MULTILINE))
         tree = ast.parse(TransformerManager().transform_cell(source))
         asserted += "\n".join(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Assert))
-    untested = {name for name in names if f"{name}.check(" not in asserted}
-    assert len(names) >= 2
-    assert (names - calls, untested) == (set(), set())
+    verbs = {name: "check" if kind == "exercise" else "score" for name, kind in kinds.items()}
+    untested = {name for name, verb in verbs.items() if f"{name}.{verb}(" not in asserted}
+    kept = {name for name, kind in kinds.items() if kind == "forecast" and f"{name}.check(" in asserted}
+    assert list(kinds.values()).count("exercise") >= 2
+    assert (set(kinds) - calls, untested, kept) == (set(), set(), set())
 
 
 def test_exercises_and_their_words_are_held_to_each_other():
     """Each table of data/exercises.toml belongs to one exercise of its chapter, and each of its slips has a value."""
     words = tomllib.loads((ROOT / "data/exercises.toml").read_text(encoding="utf-8"))
-    assert {field for table in words.values() for field in table} <= {"unit", "rel", "absolute", "choices", "slips"}
-    asked = []
+    fields = {"minutes", "unit", "rel", "absolute", "choices", "slips"}
+    assert {field for table in words.values() for field in table} <= fields
+    assert [key for key, table in words.items() if not 1 <= table.get("minutes", 0) <= 60] == []
+    told, slips = [], {}
     for path in CHAPTERS:
+        told += [f"{path.name[:2]}-{n}" for n in re.findall(r"^:+\{admonition\} Exercise (\d+)", markdown(path), re.M)]
         code = "\n\n".join(source for _, source, _, _ in cells(json.loads(path.read_text()), "code"))
         assert "book.Exercise(" not in code, f"{path.stem}: words in a cell"
+        assert "book.Forecast(" not in code, f"{path.stem}: words in a cell"
         for node in ast.walk(ast.parse(TransformerManager().transform_cell(code))):
-            if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("book.exercise("):
+            if isinstance(node, ast.Assign) and ASKED.match(ast.unparse(node)):
                 key = ast.literal_eval(node.value.args[0])
                 given = {keyword.arg: keyword.value for keyword in node.value.keywords}
                 assert (f"{path.name[:2]}-", ast.unparse(node.targets[0])) == (key[:3], f"exercise_{key[3:]}")
-                named = [ast.literal_eval(short) for short in given["slips"].keys]
-                assert sorted(named) == sorted(words[key]["slips"]), key
-                asked.append(key)
-    assert sorted(asked) == sorted(words)
+                assert key in told, "no exercise of that number on the page"
+                if "slips" in given:
+                    slips[key] = sorted(ast.literal_eval(short) for short in given["slips"].keys)
+    assert sorted(told) == sorted(words)
+    assert slips == {key: sorted(table["slips"]) for key, table in words.items() if "slips" in table}
 
 
 def test_the_hidden_cell_brings_the_library_where_there_is_none(chapter):

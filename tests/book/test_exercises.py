@@ -2,12 +2,15 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from docutils import nodes
+from scalinglaws_book import tell_minutes
 
-from scalinglaws import book
-from scalinglaws.book.exercises import Exercise
+from scalinglaws import book, files
+from scalinglaws.book.exercises import Exercise, Forecast
 
 TOKENS = Exercise(
     name="Exercise 1", answer=1.4e12, unit="tokens", slips={"the embeddings count here": 1.1e12, "that is N": 7e10}
@@ -115,3 +118,113 @@ def test_a_slip_that_is_missing_or_has_no_words_is_refused(slips, said):
 def test_an_exercise_without_words_is_refused():
     with pytest.raises(ValueError, match=r"no exercise '10-9' in data/exercises.toml; write its words there first"):
         book.exercise("10-9", answer=0.55, slips={})
+
+
+def test_the_minutes_of_an_exercise_stand_beside_its_title_and_in_the_reply(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/exercises.toml").write_text("[10-2]\nminutes = 7\n")
+    titles = nodes.title(text="Exercise 2: both"), nodes.title(text="Exercise 2: no exercise of this class")
+    boxes = [
+        nodes.admonition("", title, classes=[kind]) for title, kind in zip(titles, ("exercise", "tip"), strict=True)
+    ]
+    env = SimpleNamespace(docname="chapters/10_compute", note_dependency=lambda path: None)
+    tell_minutes(SimpleNamespace(srcdir=tmp_path, env=env), nodes.container("", *boxes))
+    assert [title.astext() for title in titles] == [
+        "Exercise 2: both (7 minutes)",
+        "Exercise 2: no exercise of this class",
+    ]
+    assert (
+        Exercise(name="Exercise 2", answer=1.0, minutes=7).check(...).message.startswith("Exercise 2 (7 minutes): no")
+    )
+
+
+# ---- Forecasts ----
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The file that forecasts are kept in, which is not there yet."""
+    monkeypatch.setenv("SCALINGLAWS_CACHE", str(tmp_path))
+    return tmp_path / "reader/forecasts.json"
+
+
+def asked(key="09-5", found=20.0, among=(*range(10, 21),), **more):
+    """A question whose known range is from 11 to 19."""
+    return Forecast(key=key, found=found, among=among, **more)
+
+
+def test_a_score_is_width_and_ten_times_the_miss_in_units_of_the_known_range():
+    known = math.log(19 / 11)
+    assert asked().range == pytest.approx((11, 19))
+    assert asked().score(18, 22) == pytest.approx(math.log(22 / 18) / known)
+    assert asked().score(22, 25) == pytest.approx((math.log(25 / 22) + 10 * math.log(22 / 20)) / known)
+    assert asked(found=15.0).score(11, 19) == pytest.approx(1)
+    signed = asked(among=[each - 15 for each in range(10, 21)], found=5.0)  # differences count
+    assert signed.range == pytest.approx((-4, 4))
+    assert signed.score(-1, 3) == pytest.approx((4 + 10 * 2) / 8)
+
+
+def test_a_score_has_no_unit_so_that_scores_can_be_added():
+    for low in (10, -10):  # by factors and by differences
+        small = asked(found=12.0, among=[*range(low, 21)])
+        large = asked(found=12e9, among=[1e9 * each for each in range(low, 21)])
+        assert large.score(13e9, 19e9) == pytest.approx(small.score(13, 19))
+
+
+def test_the_first_forecast_is_kept_and_survives_the_notebook(kept):
+    reply = asked(unit="nats").check((19, 18, 25))
+    assert reply.right
+    assert "it is 20 nats, +5% off your number, inside your interval" in reply.message
+    assert "It is kept" in reply.message
+    assert asked(key="03-5", found=5.0, among=[-1.0, 1.0]).check((0, -1, 1)).right is False
+    again = asked().check((20, 19.9, 20.1))  # who has seen the number
+    assert "Your first forecast counts (19, 18 to 25" in again.message
+    table = book.scores()
+    assert list(table.index) == ["03-5", "09-5"]
+    assert table.loc["09-5", ["number", "low", "high", "found"]].tolist() == [19, 18, 25, 20]
+    assert table.loc["09-5", "score"] == pytest.approx(asked().score(18, 25))
+    kept.unlink()
+    assert "It is kept" in asked().check((20, 19.9, 20.1)).message
+
+
+def test_dots_and_what_is_no_forecast_keep_nothing(kept):
+    assert asked(minutes=4).check(...).message.startswith("Exercise 5 (4 minutes): no forecast yet")
+    for wrong in (20, "many", None, (20, 22, 18), (25, 18, 22), (1, 2), (math.nan, 1, 2), (20, 18, math.inf)):
+        reply = asked(unit="nats").check(wrong)
+        assert "three numbers are wanted" in reply.message
+        assert "in nats" in reply.message
+        assert not reply.right
+    assert "above 0" in asked().check((20, 0, 30)).message
+    assert not kept.exists()
+    assert book.scores().empty
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"09-5": 3}', '{"09-5": {"number": "many"}}', "\udcff"])
+def test_a_broken_file_of_forecasts_counts_as_none(kept, text):
+    kept.parent.mkdir()
+    kept.write_bytes(text.encode(errors="surrogateescape"))
+    assert book.scores().empty
+    assert asked().check((20, 18, 22)).right
+    assert list(book.scores().index) == ["09-5"]
+
+
+def test_where_nothing_can_be_kept_the_reply_says_so(kept):
+    files.write_text(kept.parent, "a file where the folder should be")
+    reply = asked().check((20, 18, 22))
+    assert reply.right
+    assert "It is not kept: cannot write" in reply.message
+
+
+def test_forecasts_that_cannot_be_scored_are_refused():
+    for among in ([], [1.0], [2.0, 2.0], [1.0, math.nan]):
+        with pytest.raises(ValueError, match="Exercise 5: among has no spread"):
+            asked(among=among)
+    with pytest.raises(ValueError, match=r"found=-1\.0 is not finite, or among is above 0"):
+        asked(found=-1.0)
+
+
+def test_a_forecast_of_the_book_has_its_words_from_the_file():
+    question = book.forecast("12-3", found=np.float64(1), among=np.array([0.0, 2.0]))
+    assert (question.name, question.minutes, list(question.among)) == ("Exercise 3", 20, [0.0, 2.0])
+    with pytest.raises(ValueError, match=r"no exercise '10-9' in data/exercises.toml"):
+        book.forecast("10-9", found=1.0, among=[0.0, 2.0])

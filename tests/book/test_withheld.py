@@ -43,12 +43,12 @@ def unknown_names(source):
 
 
 def test_no_answer_is_left_and_what_is_left_runs(notebook):
-    asked = code(notebook).count("book.exercise(")
+    asked = len(re.findall(r"book\.(?:exercise|forecast)\(", code(notebook)))
     dropped = [cell.source for cell in notebook.cells if gives_away(cell)]
     assert len(dropped) >= 2 * asked >= 4
     withhold(notebook)
     left = code(notebook)
-    assert [word for word in ("book.exercise(", ".check(", ").right") if word in left] == []
+    assert [word for word in ("book.exercise(", "book.forecast(", ".check(", ").right") if word in left] == []
     assert len(re.findall(r"^\w+ = \.\.\.", left, re.MULTILINE)) == asked
     assert unknown_names(left) == set()
     prompts = [cell.metadata.get("mystnb", {}).get("code_prompt_show", "") for cell in notebook.cells]
@@ -81,6 +81,11 @@ CELLS = [
     ("answer = ...  # yours\n\nexercise_1.check(answer)", {}),
     (SOLUTION, {"tags": ["hide-cell"], "mystnb": {"code_prompt_show": "Solution"}}),
 ]
+
+
+def test_the_number_that_a_forecast_is_scored_by_is_withheld():
+    assert gives_away(nbformat.v4.new_code_cell('exercise_1 = book.forecast("09-5", found=0.5, among=[0.4, 0.6])'))
+    assert not gives_away(nbformat.v4.new_code_cell("found = book.forecasts_of(0.5)"))
 
 
 def test_what_is_withheld():

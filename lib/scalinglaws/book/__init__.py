@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scalinglaws.book.chapter import chapters, published_rows, quote, quotes, setup, show, style, verdicts
     from scalinglaws.book.claims import Claims, claim, number, over_seeds
-    from scalinglaws.book.exercises import Exercise, exercise
+    from scalinglaws.book.exercises import Exercise, Forecast, exercise, forecast, scores
     from scalinglaws.book.public import derived, raw
 
 __all__ = [
-    "Claims", "Exercise", "chapters", "claim", "derived", "exercise", "number", "over_seeds", "published_rows", "quote",
-    "quotes", "raw", "setup", "show", "style", "verdicts",
+    "Claims", "Exercise", "Forecast", "chapters", "claim", "derived", "exercise", "forecast", "number", "over_seeds",
+    "published_rows", "quote", "quotes", "raw", "scores", "setup", "show", "style", "verdicts",
 ]  # fmt: skip
 
-_HOMES = {"Exercise": "exercises", "exercise": "exercises", "derived": "public", "raw": "public"}
+_HOMES = {"derived": "public", "raw": "public"}
+_HOMES |= dict.fromkeys(("Exercise", "Forecast", "exercise", "forecast", "scores"), "exercises")
 _HOMES |= dict.fromkeys(("Claims", "claim", "number", "over_seeds"), "claims")
 
 
