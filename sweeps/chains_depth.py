@@ -14,6 +14,12 @@ LRS = (2.0**-8, 2.0**-7.5, 2.0**-7, 2.0**-6.5)  # at 2^-6 two layers did not lea
 LRS_OF_ONE = (2.0**-8, 2.0**-7, 2.0**-6, 2.0**-5)
 EQUAL_SIZE = {"width": 48, "tokens": 2**22}  # one layer: 27,648 parameters; two layers of width 32 have 24,576
 SEEDS = (10, 11, 12)
+# The best rate of these cells was an end of its grid: more rates, at the length that is read. Layers, width, tokens.
+WIDER = {
+    (1, 48, 2**22): (2.0**-9, 2.0**-10),
+    (1, 64, 2**21): (2.0**-9, 2.0**-10),
+    (4, 64, 2**21): (2.0**-8.5,),
+}
 
 
 def specs() -> list[RunSpec]:
@@ -25,4 +31,10 @@ def specs() -> list[RunSpec]:
         for spec in grids.grid(recipe.CHAINS, WIDTHS, LENGTHS, SEEDS, n_layer=depth)
     ]
     equal = grids.grid(recipe.CHAINS, [EQUAL_SIZE["width"]], [EQUAL_SIZE["tokens"]], SEEDS)
-    return runs + [grids.vary(spec, lr=lr) for lr in LRS_OF_ONE for spec in equal]
+    runs += [grids.vary(spec, lr=lr) for lr in LRS_OF_ONE for spec in equal]
+    return runs + [
+        grids.vary(spec, lr=lr)
+        for (depth, width, tokens), rates in WIDER.items()
+        for lr in rates
+        for spec in grids.grid(recipe.CHAINS, [width], [tokens], SEEDS, n_layer=depth)
+    ]
