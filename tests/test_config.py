@@ -123,7 +123,7 @@ def test_every_field_changes_the_hash():
         "warmup_tokens": 512, "cooldown_frac": 0.5, "final_lr_frac": 0.1, "weight_decay": 0.1, "betas": (0.9, 0.99),
         "eps": 1e-6, "grad_clip": 0.0, "seed": 1, "eval_tokens": 1024, "eval_at": (512,), "corpus": "markov",
         "vocab": "bytes", "unique_tokens": 1000, "fingerprint": "abc",
-        "hidden_lr_ratio": 2.0, "embedding_lr_ratio": 2.0,
+        "hidden_lr_ratio": 2.0, "embedding_lr_ratio": 2.0, "eval_texts": True,
     }  # fmt: skip
     fields = {f.name for cls in (ModelConfig, TrainConfig, DataConfig) for f in dataclasses.fields(cls)}
     chains = {"chain_symbols": 16, "chain_alpha": 0.1}

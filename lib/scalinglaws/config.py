@@ -130,6 +130,7 @@ class TrainConfig:
     seed: int = 0  # initial weights, order of the data, dropout
     eval_tokens: int = 131_072  # size of the fixed validation sample
     eval_at: tuple[int, ...] = ()  # tokens at which to score the model on the way
+    eval_texts: bool = False  # also validate the last weights on `corpus.TEXTS`, `eval_tokens` of each
 
     def __post_init__(self):
         _settle(self)

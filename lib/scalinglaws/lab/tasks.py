@@ -21,7 +21,7 @@ scores `best_exact` computes.
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -33,6 +33,7 @@ from torch import Tensor
 from scalinglaws.config import ModelConfig, RunSpec
 from scalinglaws.lab import model as models
 from scalinglaws.lab.corpus import END_OF_FILE, SEPARATOR, ChainSource, Corpus, MarkovSource
+from scalinglaws.lab.corpus.base import CacheKey
 
 WINDOW = 64  # tokens of a text prompt, the answer but for its last token included
 ITEMS = 288  # prompts of a text task, a multiple of three
@@ -61,6 +62,10 @@ SCORES = {
     "chains_floor": "nats per symbol: entropy of the best possible predictions",
     "chains_excess": "nats per symbol above that, computed from these predictions: zero is perfect",
     "chains_excess_k": "the same of those symbols that have k to 2 k - 1 before them, for k = 1, 2, 4, ...",
+    "stdlib_loss": "nats per token of Python's own library; this and the next three with `eval_texts`",
+    "comments_loss": "nats per token of the comments in the validation text",
+    "english_loss": "nats per token of prose from licences and descriptions of packages",
+    "shuffled_loss": "nats per token of the validation text in an order by lot",
     "markov_loss": "nats per symbol, from the second of a window on",
     "markov_excess": "nats per symbol above the true law's entropy, computed from the law: zero is perfect",
     "markov_accuracy": "share of symbols that are the most probable; see best_exact for the best",
@@ -89,7 +94,7 @@ def score(theta: Tensor, spec: RunSpec, corpus: Corpus) -> dict[str, float]:
     """
     scores = {}
     if corpus.bytes_per_token is not None and spec.model.seq_len >= WINDOW:
-        for name, prompts in text_prompts(_Cached(corpus)).items():
+        for name, prompts in text_prompts(CacheKey(corpus)).items():
             found = _score_text(theta, spec.model, prompts)
             scores |= {f"{name}_{key}": value for key, value in found.items()}
         if corpus.vocab_size >= SUBWORDS_FROM:
@@ -163,7 +168,7 @@ def _score_text(theta: Tensor, model: ModelConfig, prompts: Prompts) -> dict[str
 
 def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str, float]:
     """Scores on the synthetic source: of every symbol with two before it."""
-    tokens, law, entropy = markov_prompts(_Cached(corpus))
+    tokens, law, entropy = markov_prompts(CacheKey(corpus))
     places = np.broadcast_to(np.arange(2, SYMBOLS + 1), (len(tokens), SYMBOLS - 1))
     log_p = _answers(theta, model, tokens, places).log_softmax(-1)  # n m V
     law, actual = (torch.from_numpy(z).to(theta.device) for z in (law, tokens[:, 2:]))
@@ -183,7 +188,7 @@ def _score_markov(theta: Tensor, model: ModelConfig, corpus: Corpus) -> dict[str
 @torch.no_grad()
 def frequency_losses(theta: Tensor, model: ModelConfig, corpus: Corpus) -> Tensor:
     """Mean loss of the tokens of each band of frequency, (BANDS,), in nats per token; nan where a band has none."""
-    windows, band = frequency_bands(_Cached(corpus), model.seq_len)
+    windows, band = frequency_bands(CacheKey(corpus), model.seq_len)
     at, losses = models.tables(model, device=theta.device), []
     for part in np.array_split(windows, max(1, windows.size // CHUNK)):
         block = torch.from_numpy(part).to(theta.device)
@@ -199,7 +204,7 @@ def chain_excess(theta: Tensor, model: ModelConfig, corpus: Corpus) -> tuple[Ten
 
     The model's cross-entropy is taken under the best possible prediction, so that the luck of the symbols is out.
     """
-    windows, law = chain_prompts(_Cached(corpus), model.seq_len)
+    windows, law = chain_prompts(CacheKey(corpus), model.seq_len)
     places = np.broadcast_to(np.arange(1, model.seq_len + 1), (len(windows), model.seq_len))
     log_p = _answers(theta, model, windows, places).log_softmax(-1)  # n T V
     best = torch.from_numpy(law).to(theta.device)
@@ -207,22 +212,11 @@ def chain_excess(theta: Tensor, model: ModelConfig, corpus: Corpus) -> tuple[Ten
     return floor, -(best * log_p[..., : law.shape[-1]]).sum(-1).mean(0) - floor
 
 
-@dataclass(frozen=True)
-class _Cached:
-    """A corpus as the key of a cache, equal where name, vocabulary and fingerprint are."""
-
-    corpus: Corpus = field(compare=False)
-    content: tuple = ()
-
-    def __post_init__(self):
-        object.__setattr__(self, "content", (self.corpus.name, self.corpus.vocab_size, self.corpus.fingerprint))
-
-
 _source = lru_cache(maxsize=1)(MarkovSource)
 
 
 @lru_cache(maxsize=1)
-def markov_prompts(key: _Cached) -> tuple[np.ndarray, np.ndarray, float]:
+def markov_prompts(key: CacheKey) -> tuple[np.ndarray, np.ndarray, float]:
     """Windows (n, SYMBOLS + 1) of the validation sample, int64; the law (n, SYMBOLS - 1, V) of each symbol that has two
     before it; the mean entropy of these laws in nats.
     """
@@ -235,7 +229,7 @@ def markov_prompts(key: _Cached) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 @lru_cache(maxsize=2)
-def frequency_bands(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
+def frequency_bands(key: CacheKey, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows of the validation text (n, seq_len + 1), int64, and the band (n seq_len,), from 0, of each target.
 
     Symbols are sorted by how often they occur in the training text and cut where each band has a sixth of the targets.
@@ -253,7 +247,7 @@ def frequency_bands(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]
 
 
 @lru_cache(maxsize=4)
-def chain_prompts(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
+def chain_prompts(key: CacheKey, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
     """Validation windows (n, seq_len + 1), int64, and the best possible predictions (n, seq_len, V), float32."""
     source = key.corpus.source
     assert isinstance(source, ChainSource)
@@ -262,7 +256,7 @@ def chain_prompts(key: _Cached, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def text_prompts(key: _Cached) -> dict[str, Prompts]:
+def text_prompts(key: CacheKey) -> dict[str, Prompts]:
     """Prompts of every text task for which the validation text has enough."""
     text = _Text(key.corpus)
     tasks = {"bracket": _brackets(text), "copy": _copies(text), "name": _names(text)}

@@ -25,7 +25,7 @@ from scalinglaws.config import RunSpec, TrainConfig, by_trunk
 from scalinglaws.files import atomically, loadz, savez
 from scalinglaws.lab import corpus as corpora
 from scalinglaws.lab import model, tasks
-from scalinglaws.lab.corpus import Corpus
+from scalinglaws.lab.corpus import Corpus, other_texts
 from scalinglaws.lab.corpus.base import Windows
 from scalinglaws.lab.mup import kind, rules
 from scalinglaws.lab.optimizers import make_update
@@ -357,6 +357,8 @@ class Loop:
                 loss = se = math.nan
         if not trouble:
             scores = tasks.score(state.theta, spec, self.corpus)
+            for name, text in other_texts(self.corpus).items() if spec.train.eval_texts else ():
+                scores[f"{name}_loss"] = evaluate(state.theta, spec, text.val).mean().item()
         tail = state.losses[-max(1, len(state.losses) // 10) :]
         tokens, losses = _thin(np.array(state.losses), spec.train.batch_tokens)
         evals = dict(zip(("eval_tokens", "eval_loss", "eval_se"), np.array(state.evals).reshape(-1, 3).T, strict=True))

@@ -13,6 +13,8 @@ chains
     Windows that each draw a Markov chain of their own; the best prediction is known at every position.
 files
     UTF-8 text of your own.
+
+`other_texts` are texts that a model was not trained on, to score it there.
 """
 
 import dataclasses
@@ -24,12 +26,14 @@ from scalinglaws.lab.corpus.codecs import END_OF_FILE, SEPARATOR, Codec
 from scalinglaws.lab.corpus.markov import MARKOV_TOKENS, MarkovSource, markov
 from scalinglaws.lab.corpus.pystack import MANIFEST, inventory, pystack
 from scalinglaws.lab.corpus.text import compressed_nats_per_byte, files, ngram_entropy, train_bpe
+from scalinglaws.lab.corpus.texts import TEXTS, other_texts
 
 __all__ = [
-    "END_OF_FILE", "MANIFEST", "SEPARATOR",
+    "END_OF_FILE", "MANIFEST", "SEPARATOR", "TEXTS",
     "ChainSource", "Codec", "Corpus", "CorpusMismatch", "MarkovSource",
     "chains",
-    "compressed_nats_per_byte", "files", "inventory", "load", "markov", "ngram_entropy", "pystack", "train_bpe",
+    "compressed_nats_per_byte", "files", "inventory", "load", "markov", "ngram_entropy", "other_texts", "pystack",
+    "train_bpe",
 ]  # fmt: skip
 
 

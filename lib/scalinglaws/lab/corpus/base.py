@@ -69,6 +69,17 @@ class Corpus:
         return ids
 
 
+@dataclass(frozen=True)
+class CacheKey:
+    """A corpus as the key of a cache, equal where name, vocabulary and fingerprint are."""
+
+    corpus: Corpus = dataclasses.field(compare=False)
+    content: tuple = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "content", (self.corpus.name, self.corpus.vocab_size, self.corpus.fingerprint))
+
+
 def split_by_hash(documents: dict[str, bytes], fraction: float) -> tuple[list[bytes], list[bytes]]:
     """Train and validation files: in the order of their hash, the first that hold a fraction of the bytes validate."""
     ordered = [documents[digest] for digest in sorted(documents)]
