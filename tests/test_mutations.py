@@ -76,6 +76,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "last reading": (f"{LIB}/tables/readings.py", '.groupby("label").tail(1)', '.groupby("label").head(1)', "cli/test_cases.py::test_a_value"),
     "millions": (f"{LIB}/tables/units.py", '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e6', '("million", "millions", "mil", "mln", "mn", "mio", "mm"), 1e9', "test_tables.py::test_header_units"),
     "answers of exercises": ("_ext/withheld.py", 'or ASKED.search(cell.source) is not None)', "or False)", "book/test_withheld.py::test_what_is_withheld"),
+    "budget of a refit": (f"{LIB}/laws/plan.py", "N, D = chinchilla.optimum(theta, budgets)", "N, D = chinchilla.optimum(theta, 2 * budgets)", "laws/test_forecast.py::test_a_plan_for_serving_has_the_intervals_of_what_each_refit_would_do"),
     "unit of a score": (f"{LIB}/book/exercises.py", "/ (width[1] - width[0])", "", "book/test_exercises.py::test_a_score_has_no_unit_so_that_scores_can_be_added"),
     "first forecast": (f"{LIB}/book/exercises.py", "first = kept.setdefault(key, row)", "first = kept[key] = row", "book/test_exercises.py::test_the_first_forecast_is_kept_and_survives_the_notebook"),
     "checks of answers": ("_ext/withheld.py", 'CHECK.sub("", cell.source).strip(), []', "cell.source, []", "book/test_withheld.py::test_what_is_withheld"),

@@ -218,6 +218,40 @@ def test_intervals_of_an_optimum_are_those_of_its_refits():
     assert np.log(ends["loss"][1][1]) == pytest.approx(np.quantile(np.log(losses), 0.975), rel=1e-9)
 
 
+def test_a_plan_from_refits_has_their_intervals():
+    found = fit(chinchilla, **noisy(0))
+    cloud = bootstrap(found, n=99, seed=0)
+    plain, made = plan(found, [1e20, 1e22]), plan(cloud, [1e20, 1e22], level=0.8)
+    assert made.N.tolist() == plain.N.tolist()
+    assert (plain.intervals, made.level) == ({}, 0.8)
+    ends = optimum_intervals(cloud, [1e20, 1e22], level=0.8)
+    assert {name: np.array(each).tolist() for name, each in made.intervals.items()} == {
+        name: np.array(each).tolist() for name, each in ends.items()
+    }
+    low, high = (f"{end:.4g}" for end in (ends["N"][0][0], ends["N"][1][1]))
+    (line,) = [line for line in str(made).splitlines() if line.startswith("N ")]
+    assert line.split("; ")[1].startswith(f"80% interval {low}, ")
+    assert line.endswith(high)
+    with pytest.raises(ValueError, match="their intervals are not known"):
+        plan(cloud, 1e21, flops="6nd-nonemb")
+
+
+def test_a_plan_for_serving_has_the_intervals_of_what_each_refit_would_do():
+    cloud = bootstrap(fit(chinchilla, **noisy(0)), n=99, seed=0)
+    made = plan(cloud, [[1e20], [1e22]], inference_tokens=[0, 1e10, 1e12])
+    sizes = []
+    for i in range(99):
+        one = {name: column[i] for name, column in cloud.theta.items()}
+        sizes.append(plan((chinchilla, one), 1e22, inference_tokens=1e10).N)
+    assert made.N.shape == made.intervals["N"][0].shape == (2, 3)
+    assert np.log(made.intervals["N"][1][1, 1]) == pytest.approx(np.quantile(np.log(sizes), 0.975), rel=1e-9)
+    assert (made.intervals["N"][0] < made.N).all()
+    assert (made.intervals["N"][1] > made.N).all()
+    alone = plan(cloud, 1e20).intervals
+    assert made.intervals["D"][0][0, 0] == pytest.approx(alone["D"][0], rel=1e-9)  # no use, no change
+    assert "saved" in str(made)
+
+
 def test_plans_with_repeated_data():
     theta = dict(zip(muennighoff.parameters, [1.87, 521.0, 1488.0, 5.31, 15.4, 0.353, 0.353], strict=True))
     made = plan((muennighoff, theta), 1e22, unique_tokens=1e10)

@@ -54,9 +54,15 @@ def run(args: argparse.Namespace) -> int:
             "--unique-tokens with --inference-tokens: plans for serving have tokens to spare; leave one out"
         )
     else:
-        best = plan.allocate_for_inference(source, inference_tokens=args.inference_tokens, C=args.flops)
+        from scalinglaws.cli.predict import cloud_of
+
+        source = cloud_of(record) if record.get("refits") else source
+        best = plan.plan(source, args.flops, inference_tokens=args.inference_tokens)
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
         more |= {"inference_tokens": args.inference_tokens} | fitted
+        if best.intervals:
+            ends = {name: [float(low), float(high)] for name, (low, high) in best.intervals.items()}
+            more |= {"intervals": ends, "level": best.level}
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
     record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
     print(dumps(record) if args.json else _plan_text(record))

@@ -1,9 +1,12 @@
-"""What to train for a budget: compute-optimal sizes of a fitted or a published law, with or without serving."""
+"""What to train for a budget: compute-optimal sizes of a fitted or a published law, with or without serving.
+
+Of the refits of a bootstrap a plan has intervals too.
+"""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,24 +14,54 @@ from numpy.typing import ArrayLike
 from scalinglaws import published
 from scalinglaws.counting import FLOPS_PER_PARAM_TOKEN, PF_DAY, flops_6nd, tokens_6nd
 from scalinglaws.files import unversioned
+from scalinglaws.laws.bootstrap import Bootstrap
 from scalinglaws.laws.catalogue import chinchilla, kaplan_joint, muennighoff
 from scalinglaws.laws.fit import SCHEMA, USABLE, Fit, FitError, Status, law_named
+from scalinglaws.laws.forecast import optimum_intervals
 from scalinglaws.laws.frontier import Frontier, least_squares_line
 from scalinglaws.laws.law import Array, Law
+from scalinglaws.laws.shown import Shown
 
 __all__ = [
     "NAMED", "Allocation", "Counted", "InferenceAllocation", "Source", "allocate", "allocate_for_inference",
     "counted", "ladder_exponent", "named", "plan", "source_of_json",
 ]  # fmt: skip
 
-Source = Fit | Frontier | str | tuple[Law, Mapping[str, float]]  # of an optimum; a str is one of NAMED
+# Of an optimum; a str is one of NAMED.
+Source = Fit | Bootstrap | Frontier | str | tuple[Law, Mapping[str, float]]
 
 NAMED = ("kaplan2020", "hoffmann2022", "hoffmann2022-rounded", "besiroglu2024", "muennighoff2023", "sardana2023")
 FLOPS_RULES = ("6nd", "6nd-nonemb")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allocation:
+class _Planned(Shown):
+    """What both kinds of plan have."""
+
+    source: str
+    message: str = ""  # what is wrong with the law that it rests on; empty where nothing was found
+    intervals: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)  # of N, D and loss, from refits
+    level: float = 0.95  # of the intervals
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        """Field, name and unit of each line."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """Return a line for each number of the plan, with its interval where there is one."""
+        lines = [self.message] if self.message else []
+        lines += [f"law      {self.source}"]
+        for name, short, unit in self._lines():
+            line = f"{short:8} {_words(getattr(self, name))} {unit}".rstrip()
+            if name in self.intervals:
+                low, high = map(_words, self.intervals[name])
+                line += f"; {self.level:.0%} interval {low} to {high}"
+            lines.append(line)
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation(_Planned):
     """What to train for a budget. Arrays have the shape of C."""
 
     N: Array  # parameters
@@ -37,12 +70,16 @@ class Allocation:
     tokens_per_param: Array
     C: Array  # training FLOPs
     flops: str  # counting rule
-    source: str
-    message: str = ""  # what is wrong with the law that it rests on; empty where nothing was found
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        return [
+            ("C", "C", f"FLOPs of training, counted as {self.flops}"), ("N", "N", "parameters"), ("D", "D", "tokens"),
+            ("tokens_per_param", "D/N", "tokens per parameter"), ("loss", "loss", ""),
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceAllocation:
+class InferenceAllocation(_Planned):
     """The cheapest model of a quality, training and serving together. Arrays have the common shape of the inputs."""
 
     N: Array  # parameters
@@ -54,8 +91,14 @@ class InferenceAllocation:
     C: Array  # sum of both
     saved: Array  # of the sum for the model of the same loss that is compute-optimal in training; a share
     inference_tokens: Array
-    source: str
-    message: str = ""  # see `Allocation`
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        return [
+            ("inference_tokens", "use", "tokens"), ("N", "N", "parameters"), ("D", "D", "tokens"),
+            ("tokens_per_param", "D/N", "tokens per parameter"), ("loss", "loss", ""),
+            ("C_train", "training", "FLOPs"), ("C_inference", "serving", "FLOPs"),
+            ("saved", "saved", "as a share of all FLOPs"),
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,22 +143,43 @@ def named(name: str) -> tuple[Law, dict[str, float]]:
 
 def plan(
     source: Source, C: ArrayLike, *, inference_tokens: ArrayLike | None = None, flops: str | float = "6nd",
-    unique_tokens: ArrayLike | None = None,
+    unique_tokens: ArrayLike | None = None, level: float = 0.95,
 ) -> Allocation | InferenceAllocation:  # fmt: skip
     """Return what to train for C training FLOPs: `allocate`, or with ``inference_tokens`` `allocate_for_inference`.
 
-    Errors are theirs; ``inference_tokens`` with ``flops`` or ``unique_tokens`` is a ValueError.
+    Of the refits of a bootstrap N, D and loss have intervals at ``level``, which hold what the scatter of the runs does
+    to the law's parameters, and not what the law itself misses (see `predict`). With ``inference_tokens`` each refit
+    aims at the loss that it has C buy.
 
-    >>> f"{plan('hoffmann2022', 5.76e23).N:.3g} parameters"
-    '4.04e+10 parameters'
+    Errors are theirs; ``inference_tokens`` with ``flops`` or ``unique_tokens`` is a ValueError, and so are refits with
+    "6nd-nonemb", whose intervals are not known.
+
+    >>> print(plan("hoffmann2022", 5.76e23))
+    law      hoffmann2022
+    C        5.76e+23 FLOPs of training, counted as 6nd
+    N        4.036e+10 parameters
+    D        2.379e+12 tokens
+    D/N      58.93 tokens per parameter
+    loss     1.918
     """
-    if inference_tokens is None:
-        return allocate(source, C, flops=flops, unique_tokens=unique_tokens)
-    if flops != "6nd":
+    if inference_tokens is not None and flops != "6nd":
         raise ValueError(f"flops={flops!r} with inference_tokens: serving is counted with 6 N D only; leave flops out")
-    if unique_tokens is not None:
+    if inference_tokens is not None and unique_tokens is not None:
         raise ValueError("inference_tokens with unique_tokens: plans for serving have tokens to spare; leave one out")
-    return allocate_for_inference(source, C=C, inference_tokens=inference_tokens)
+    if inference_tokens is not None:
+        best = allocate_for_inference(source, C=C, inference_tokens=inference_tokens)
+    else:
+        best = allocate(source, C, flops=flops, unique_tokens=unique_tokens)
+    if not isinstance(source, Bootstrap):
+        return best
+    if isinstance(best, InferenceAllocation):
+        return replace(best, intervals=_serving_intervals(source, C, best.inference_tokens, level), level=level)
+    rule, per_param_token = _rule(flops)
+    if rule == "6nd-nonemb":
+        raise ValueError("flops='6nd-nonemb' of refits: their intervals are not known; plan with the fit itself")
+    known = {} if unique_tokens is None else {"U": unique_tokens}
+    ends = optimum_intervals(source, C, level=level, k=per_param_token, **known)
+    return replace(best, intervals=ends, level=level)
 
 
 def allocate(
@@ -128,8 +192,8 @@ def allocate(
 
     Parameters
     ----------
-    source : Fit, Frontier, str, or (Law, mapping)
-        A fit, the result of approach 1 or 2, a name from `NAMED`, or a law and its parameters.
+    source : Fit, Bootstrap, Frontier, str, or (Law, mapping)
+        A fit, one with refits, the result of approach 1 or 2, a name from `NAMED`, or a law and its parameters.
     C : array_like
         Training FLOPs.
     flops : str or float
@@ -192,7 +256,48 @@ def _with_unique(source: Source, C: Array, unique: ArrayLike, rule: str, per_par
 
 def _misfit(source: Source) -> str:
     """What is wrong with the law of a source, where it is a fit."""
+    source = source.fit if isinstance(source, Bootstrap) else source
     return source.misfit if isinstance(source, Fit) else ""
+
+
+def _cheapest(
+    theta: Mapping[str, float] | Mapping[str, Array], loss: Array, tokens: Array
+) -> list[tuple[Array, Array]]:
+    """N and D of the least training and serving at a loss, and of the least training alone."""
+    E, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+
+    def line(odds: Array) -> tuple[Array, Array]:
+        """N and D at which the loss splits s : 1 - s, from ln s/(1-s)."""
+        of_N, of_D = (loss - E) / (1 + np.exp(-odds)), (loss - E) / (1 + np.exp(odds))
+        return (A / of_N) ** (1 / alpha), (B / of_D) ** (1 / beta)
+
+    best_training = np.broadcast_to(np.log(beta / alpha), np.broadcast_shapes(loss.shape, tokens.shape))
+    low, high = best_training, best_training + np.log1p(tokens / line(best_training)[1])  # D only grows from here
+    for _ in range(80):
+        middle = (low + high) / 2
+        beyond = middle - best_training > np.log1p(tokens / (3 * line(middle)[1]))
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    return [line((low + high) / 2), line(best_training)]
+
+
+def _serving_intervals(cloud: Bootstrap, C: ArrayLike, tokens: Array, level: float) -> dict[str, tuple[Array, Array]]:
+    """Intervals of the cheapest N and D and of the loss, where each refit aims at the loss that it has C buy."""
+    budgets = np.broadcast_to(np.asarray(C, float), tokens.shape)
+
+    def at(theta: Mapping[str, Array]) -> Array:
+        column = {name: values.reshape(-1, *(1,) * tokens.ndim) for name, values in theta.items()}
+        N, D = chinchilla.optimum(theta, budgets)  # [n, ...]
+        loss = column["E"] + column["A"] / N ** column["alpha"] + column["B"] / D ** column["beta"]
+        best_N, best_D = _cheapest(column, loss, tokens)[0]
+        return np.stack([np.log(best_N), np.log(best_D), np.log(loss)], axis=1)
+
+    low, high = cloud.interval(at, level=level)
+    return {name: (np.exp(low[i]), np.exp(high[i])) for i, name in enumerate(("N", "D", "loss"))}
+
+
+def _words(values: ArrayLike) -> str:
+    """One number, or several between commas."""
+    return ", ".join(f"{value:.4g}" if math.isfinite(value) else "not known" for value in np.ravel(values))
 
 
 def allocate_for_inference(
@@ -206,7 +311,7 @@ def allocate_for_inference(
 
     Parameters
     ----------
-    source : Fit, str, or (Law, mapping)
+    source : Fit, Bootstrap, str, or (Law, mapping)
         Of Chinchilla's surface.
     inference_tokens : array_like
         Tokens that the model will read and write in its life.
@@ -225,25 +330,12 @@ def allocate_for_inference(
     if C is not None:
         loss = allocate(source, C).loss
     target, tokens = np.broadcast_arrays(np.asarray(loss, float), np.asarray(inference_tokens, float))
-    E, A, B, alpha, beta = (theta[name] for name in chinchilla.parameters)
+    E = theta["E"]
     if not (target > E).all():
         raise ValueError(f"a loss of {target.min():.5g} is not above the floor E = {E:.5g} of {label}: out of reach")
     if not (np.isfinite(tokens) & (tokens >= 0)).all():
         raise ValueError("inference_tokens must be finite and not negative")
-
-    def line(odds: Array) -> tuple[Array, Array]:
-        """N and D at which the loss splits s : 1 - s, from ln s/(1-s)."""
-        of_N, of_D = (target - E) / (1 + np.exp(-odds)), (target - E) / (1 + np.exp(odds))
-        return (A / of_N) ** (1 / alpha), (B / of_D) ** (1 / beta)
-
-    best_training = np.full(target.shape, np.log(beta / alpha))
-    low, high = best_training, best_training + np.log1p(tokens / line(best_training)[1])  # D only grows from here
-    for _ in range(80):
-        middle = (low + high) / 2
-        beyond = middle - best_training > np.log1p(tokens / (3 * line(middle)[1]))
-        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
-    N, D = line((low + high) / 2)
-    plain_N, plain_D = line(best_training)
+    (N, D), (plain_N, plain_D) = _cheapest(theta, target, tokens)
     train, serve = flops_6nd(N, D), 2 * N * tokens  # a forward pass: 2 FLOPs per parameter and token
     plain = flops_6nd(plain_N, plain_D) + 2 * plain_N * tokens
     return InferenceAllocation(
@@ -361,6 +453,8 @@ def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
     """A label, the law and its parameters."""
     if isinstance(source, str):
         return source, *named(source)
+    if isinstance(source, Bootstrap):
+        source = source.fit
     if isinstance(source, Fit):
         source.checked()
         if source.status is Status.AT_BOUND:
@@ -372,8 +466,8 @@ def _source(source: Source) -> tuple[str, Law, Mapping[str, float]]:
         case (Law() as law, Mapping() as theta):
             return law.name, law, theta
     raise ValueError(
-        f"the source is a {type(source).__name__}; give a Fit, the Frontier of approach 1 or 2, a name such as "
-        "'hoffmann2022', or a law with its parameters: (laws.chinchilla, theta)"
+        f"the source is a {type(source).__name__}; give a Fit, its Bootstrap, the Frontier of approach 1 or 2, "
+        "a name such as 'hoffmann2022', or a law with its parameters: (laws.chinchilla, theta)"
     )
 
 
