@@ -31,6 +31,7 @@ from scalinglaws.laws import (
     muennighoff,
     power,
     power_floor,
+    repeats_excess,
     rosenfeld,
 )
 from scalinglaws.laws.fit import Fit, Status, fit
@@ -52,6 +53,7 @@ EXAMPLES = {  # as published where there are such numbers
     "critical_batch": {"B_star": 2.1e8, "alpha_B": 0.21},
     "rosenfeld": {**SURFACE, "eps_0": 6.0},
     "muennighoff": {**SURFACE, "R_N_star": 5.31, "R_D_star": 15.39},
+    "repeats_excess": {"E": 1.8, "B": 2100.0, "c": 0.05, "beta": 0.37, "p": 0.6},
     "gadre": {"E": 1.8, "a": 175.0, "b": 295.0, "eta": 0.136},
     "loss_to_error": {"epsilon": 0.857, "k": 2.21, "gamma": 0.715},
     "coupled": {**SURFACE, "k": 0.6},
@@ -382,6 +384,25 @@ def test_rosenfelds_envelope_is_the_modulus_of_the_paper():
     assert rosenfeld.value(theta, N, D) == pytest.approx(expected, rel=1e-13)
     assert rosenfeld.value(theta, 1.0, 1.0) == pytest.approx(theta["eps_0"], rel=1e-5)
     assert rosenfeld.optimum(theta, 1e21) == pytest.approx(chinchilla.optimum(SURFACE, 1e21), rel=1e-12)
+
+
+def test_the_excess_of_repeats_is_zero_on_new_text_and_a_power_of_the_epochs_after_the_first():
+    theta, D = EXAMPLES["repeats_excess"], np.array([1e8, 1e9, 1e10])
+    fresh = 1.8 + 2100 * D**-0.37
+    assert repeats_excess.value(theta, D, D) == pytest.approx(fresh, rel=1e-12)
+    assert repeats_excess.value(theta, D, 5 * D) == pytest.approx(fresh, rel=1e-12)
+    assert repeats_excess.value(theta, D, D / [2, 3, 17]) - fresh == pytest.approx(0.05 * np.array([1, 2, 16]) ** 0.6)
+
+
+def test_a_fit_to_few_epochs_finds_the_excess_of_many():
+    rng, D = np.random.default_rng(3), np.tile(2.0 ** np.arange(16, 23), 2)
+    U = np.where(np.arange(14) < 7, D, 2.0**16)
+    truth = {"E": 1.5, "B": 60.0, "c": 0.03, "beta": 0.35, "p": 0.7}
+    L = repeats_excess.value(truth, D, U) * np.exp(1e-4 * rng.normal(size=14))
+    seen = D / U <= 16
+    found = fit(repeats_excess, D=D[seen], U=U[seen], L=L[seen])
+    assert found.status is Status.OK
+    assert found.predict(D=2.0**22, U=2.0**16) == pytest.approx(repeats_excess.value(truth, 2.0**22, 2.0**16), abs=0.02)
 
 
 def test_muennighoffs_example_of_the_readme():

@@ -29,7 +29,7 @@ from scalinglaws.laws.law import Array, Kind, Law, PowerSum, Term, Theta, best_s
 __all__ = [
     "LAWS", "Written", "broken", "chinchilla", "coupled", "coupled_no_floor", "critical_batch", "critical_batch_time",
     "gadre", "interaction", "kaplan_joint", "kaplan_scale", "kaplan_steps", "loss_to_error", "monomial", "monomial_nd",
-    "muennighoff", "power", "power_floor", "rosenfeld",
+    "muennighoff", "power", "power_floor", "repeats_excess", "rosenfeld",
 ]  # fmt: skip
 
 
@@ -326,6 +326,48 @@ def _saturating(repeats: Jet | Array, log_R: Jet) -> Jet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RepeatsExcess(Written):
+    r"""Loss by tokens of one size of model, and what repeating U unique tokens adds: :math:`c\,(D/U - 1)^p`.
+
+    Epochs are D / U. On new text (U is D or more) nothing is added. An excess that grows without end, unlike
+    `Muennighoff`'s, so that the loss has a least number of epochs.
+    """
+
+    kinds = _kinds(E="floor", B="scale", c="scale", beta="exponent", p="exponent")
+    variables = ("D", "U")
+    least_sizes = MappingProxyType({"D": 3, "U": 1})  # repeats show with one U, too
+    unit_of = MappingProxyType({"D": "D", "U": "D"})
+    latex = r"L(D, U) = E + \frac{B}{D^{\beta}} + c \left(\frac{D}{U} - 1\right)^{p}"
+
+    def formula(self, u: list[Jet], logs: Array) -> Jet:
+        E, B, c, beta, p = u
+        repeated, log_repeats = _repeats(logs)
+        return E + power_of(B, beta, logs[0]) + (c + p * log_repeats).exp() * repeated
+
+    def rescale(self, u: Array, units: Mapping[str, float]) -> Array:
+        E, B, c, beta, p = np.moveaxis(u, -1, 0)
+        log_L = np.log(units["L"])
+        return np.stack([E / units["L"], B - beta * np.log(units["D"]) - log_L, c - log_L, beta, p], axis=-1)
+
+    def starts(self, logs: Array, L: Array) -> Array:
+        """Return starting points: floor and scales are linear once the exponents are on a grid."""
+        beta, p = (axis.ravel() for axis in np.meshgrid(np.geomspace(0.03, 2, 16), np.geomspace(0.1, 3, 12)))
+        repeated, log_repeats = _repeats(logs)
+        falling, rising = np.exp(-beta[:, None] * logs[0]), repeated * np.exp(p[:, None] * log_repeats)
+        basis = np.stack([np.broadcast_to(1 / L, falling.shape), falling / L, rising / L], axis=1)  # [G, 3, n]
+        scales, explained = nonnegative(basis @ basis.swapaxes(1, 2), basis.sum(axis=2))
+        E, B, c = np.maximum(scales, [0.0, 1e-3, 1e-3]).T
+        return np.stack([E, np.log(B), np.log(c), beta, p], axis=1)[best_starts(-explained, (beta > 0.3) + 2 * (p > 1))]
+
+
+def _repeats(logs: Array) -> tuple[Array, Array]:
+    """Where tokens are repeated, as ones and zeros, and the logarithm of D/U - 1 there, zero elsewhere."""
+    more = logs[0] - logs[1]
+    repeated = more > 1e-9  # one pass, but for rounding of the units
+    return repeated.astype(float), np.log(np.expm1(np.where(repeated, more, np.log(2))))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gadre(Written):
     r"""Loss by compute and over-training M = D/N, in N and D by C = 6 N D.
 
@@ -454,6 +496,9 @@ critical_batch_time = CriticalBatchTime(
 critical_batch = CriticalBatch(name="critical_batch", source="Kaplan et al. 2020, eqs. 1.4 and 5.3")
 rosenfeld = Rosenfeld(name="rosenfeld", source="Rosenfeld et al. 2020, eqs. 3 and 5, with eta in the scales")
 muennighoff = Muennighoff(name="muennighoff", source="Muennighoff et al. 2023, eq. 5")
+repeats_excess = RepeatsExcess(
+    name="repeats_excess", source="after Lovelace et al. 2026: an additive penalty, of which c and p are free here"
+)
 gadre = Gadre(name="gadre", source="Gadre et al. 2024, eq. 4")
 loss_to_error = LossToError(name="loss_to_error", source="Gadre et al. 2024, eq. 5")
 broken = Broken(name="broken", source="Caballero et al. 2022, eq. 1, with one break")
