@@ -39,12 +39,12 @@ def by_loops(theta, rates, at):
 def test_the_law_is_the_printed_one(rates):
     at = np.array([200, 600, 1000, 1100, 1199])
     assert multi_power(THETA, rates, at, warmup=WARMUP) == pytest.approx(
-        by_loops(THETA, rates, at), abs=5e-4
-    )  # blocks of up to 3 steps
+        by_loops(THETA, rates, at), abs=1.5e-3
+    )  # blocks of up to 5 steps
 
 
 def test_short_schedules_are_not_cut_into_blocks():
-    rates = np.concatenate([WSD[:WARMUP], WSD[WARMUP::8]])
+    rates = np.concatenate([WSD[:WARMUP], WSD[WARMUP::10]])
     at = np.array([50, 100, len(rates)])
     assert multi_power(THETA, rates, at, warmup=WARMUP) == pytest.approx(by_loops(THETA, rates, at), rel=1e-12)
 
@@ -67,6 +67,15 @@ def test_one_wsd_run_foretells_other_schedules(other):
     plain = fit_curves([Curve(rates=WSD, warmup=WARMUP, at=AT, loss=loss)], decay=False)
     assert plain.theta["B"] == 0
     assert plain.rms > 5 * found.rms
+
+
+def test_what_is_held_is_kept_and_helps():
+    rng = np.random.default_rng(1)
+    loss = multi_power(THETA, WSD, AT, warmup=WARMUP) * np.exp(1e-3 * rng.normal(size=len(AT)))
+    found = fit_curves([Curve(rates=WSD, warmup=WARMUP, at=AT, loss=loss)], beta=0.6, gamma=0.5)
+    assert (found.theta["beta"], found.theta["gamma"]) == (0.6, 0.5)
+    truth = multi_power(THETA, COSINE, AT, warmup=WARMUP)
+    assert found.predict(COSINE, AT, warmup=WARMUP) == pytest.approx(truth, abs=0.01)  # .04 with both free
 
 
 def test_the_unit_of_the_rates_is_free():

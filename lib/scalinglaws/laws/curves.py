@@ -22,12 +22,12 @@ from scipy import optimize
 __all__ = ["Curve", "CurveFit", "collapse", "fit_curves", "multi_power"]
 
 Array = NDArray[np.float64]
-_BLOCKS = 512  # changes of the rate are summed over at most so many blocks of steps
+_BLOCKS = 256  # changes of the rate are summed over at most so many blocks of steps
 _LEAST_RATE = 1e-6  # of the peak: a rate of zero has no power
 # Bounds of alpha, of the logarithm of C S / eta^gamma over a run at the peak, of beta and gamma. One run with a single
 # fall tells the last two poorly apart: they are kept near the published ones (beta .58 to .60, gamma .64 to .66).
 _LOW, _HIGH = np.array([0.05, -3.0, 0.2, 0.2]), np.array([2.0, 12.0, 1.5, 1.0])
-_STARTS = [(alpha, scale, 0.5, gamma) for alpha in (0.3, 0.7) for scale in (2.0, 5.0) for gamma in (0.4, 0.8)]
+_STARTS = [(alpha, scale, 0.5, gamma) for alpha in (0.3, 0.7) for scale, gamma in ((2.0, 0.8), (5.0, 0.4))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,9 @@ def multi_power(theta: Mapping[str, float], rates: ArrayLike, at: ArrayLike, *, 
     return theta["L_0"] + theta["A"] * progress - theta["B"] * falls
 
 
-def fit_curves(curves: Sequence[Curve], *, decay: bool = True) -> CurveFit:
+def fit_curves(
+    curves: Sequence[Curve], *, decay: bool = True, beta: float | None = None, gamma: float | None = None
+) -> CurveFit:
     """Fit a multi-power law to one or more curves, by least squares of the relative residuals.
 
     The law is linear in L_0, A and B, which are kept at or above zero and solved for at each step of a search over the
@@ -84,6 +86,8 @@ def fit_curves(curves: Sequence[Curve], *, decay: bool = True) -> CurveFit:
         Leave the first part of a run out of ``at``: the law says nothing of the steps before progress is a power law.
     decay
         Whether falls of the rate count. Without, B is zero and the law is one of the sum of the rates alone.
+    beta, gamma
+        Values to hold, above zero, such as the published ones: one run with a single fall hardly tells them.
 
     Raises
     ------
@@ -107,12 +111,23 @@ def fit_curves(curves: Sequence[Curve], *, decay: bool = True) -> CurveFit:
         L_0, A, B = (*scales, 0.0)[:3]
         return np.array([L_0, A / unit, B / peak]), (L_0 + A * progress / unit - B * falls / peak) / loss - 1
 
-    found = [optimize.least_squares(lambda x: solve(x)[1], start, bounds=(_LOW, _HIGH)) for start in _STARTS]
+    held = np.array([np.nan, np.nan, np.nan if beta is None else beta, np.nan if gamma is None else gamma])
+    free = np.isnan(held)
+
+    def whole(x: Array) -> Array:
+        full = held.copy()
+        full[free] = x
+        return full
+
+    ends = _LOW[free], _HIGH[free]
+    found = [
+        optimize.least_squares(lambda x: solve(whole(x))[1], np.array(start)[free], bounds=ends) for start in _STARTS
+    ]
     best = min(found, key=lambda result: result.cost)
-    (L_0, A, B), residual = solve(best.x)
-    alpha, scale, beta, gamma = best.x
-    C = np.exp(scale) * peak**gamma / total
-    values = {"L_0": L_0, "A": A, "alpha": alpha, "B": B, "C": C, "beta": beta, "gamma": gamma}
+    (L_0, A, B), residual = solve(whole(best.x))
+    alpha, scale, power, of_rate = whole(best.x)
+    C = np.exp(scale) * peak**of_rate / total
+    values = {"L_0": L_0, "A": A, "alpha": alpha, "B": B, "C": C, "beta": power, "gamma": of_rate}
     return CurveFit(theta={name: float(v) for name, v in values.items()}, rms=float(np.sqrt(np.mean(residual**2))))
 
 
