@@ -336,6 +336,20 @@ def test_a_printed_chapter_is_a_pdf_of_its_sections(paper):
     assert least <= sheets <= 1.5 * least  # what may not break leaves room on a sheet
 
 
+def test_the_cheat_sheet_is_one_printed_page(browser, site):
+    page = browser.new_page(viewport=PAPER)
+    page.goto((site / "chapters/15_summary.html").as_uri())
+    page.wait_for_selector(".cheat-sheet tr:last-child mjx-container")
+    page.emulate_media(media="print")
+    sheet = page.locator(".cheat-sheet")
+    breaks = sheet.evaluate("e => [getComputedStyle(e).breakBefore, getComputedStyle(e).breakAfter]")
+    wide = sheet.locator("table").evaluate("e => e.scrollWidth - e.clientWidth")
+    height = sheet.bounding_box()["height"]
+    page.close()
+    assert (breaks, wide) == (["page", "page"], 0)
+    assert 0.4 * PAPER["height"] < height < PAPER["height"]
+
+
 def test_figures_look_the_same_after_they_were_made_lighter(browser):
     figure, ax = plt.subplots()
     x = np.linspace(0, 7, 300)
