@@ -72,6 +72,8 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "runs of a budget": (f"{LIB}/book/figures.py", "np.abs(np.log(C[:, None] / at)).argmin(axis=1)", "np.abs(np.log(C[:, None] / at)).argmax(axis=1)", "book/test_figures.py::test_valleys_show_runs_curves_and_minima[parabola]"),
     "refused budget": (f"{LIB}/book/figures.py", "budget.L_opt, budget.refused is None", "budget.L_opt, True", "book/test_figures.py::test_valleys_show_what_was_refused_as_such"),
     "farthest hold-out": (f"{LIB}/book/gallery.py", "held.cuts[-1].record()", "held.cuts[0].record()", "book/test_gallery.py::test_forecasts_of_runs_that_follow_the_coupled_law_tell_the_laws_apart"),
+    "twice the batch": (f"{LIB}/book/js/batch.js", "fewer: 1 - then.steps / now.steps", "fewer: then.steps / now.steps", "book/test_views.py::TestNumbers::test_batch"),
+    "half of the long answers": (f"{LIB}/book/js/exact.js", "k / Math.LN2, 1 / data.a", "k / Math.LN2, data.a", "book/test_views.py::TestNumbers::test_exact"),
     "curvature on the page": (f"{LIB}/book/js/yours/fit.js", "((psi === r ? weight : 0) + weight * psi) / (f * f)", "(psi === r ? weight : 0) / (f * f)", "book/test_yours.py::TestNumbers::test_other_thresholds"),
     "draws of the page": (f"{LIB}/book/js/yours/draws.js", "if (rest >= least) return", "return", "book/test_yours.py::TestNumbers::test_the_draws_are_numpys"),
     "seeds on the page": (f"{LIB}/book/js/yours/draws.js", "repeated && !sized ? cell :", "false ? cell :", "book/test_yours.py::TestNumbers::test_fits_and_intervals_are_the_librarys"),

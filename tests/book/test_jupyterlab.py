@@ -55,6 +55,7 @@ TURNED = {
     "Study": Turned("warmup", LOG, 1e8),
     "Window": Turned("t", LINEAR, 3.0),
     "Coupled": Turned("k", LOG, 0.5),
+    "Exact": Turned("C", LOG, 1e12),
 }
 TRAITS = {name: turned.trait for name, turned in TURNED.items()}
 TARGETS = {name: turned.target for name, turned in TURNED.items()}

@@ -41,7 +41,7 @@ def views():
     return [
         widgets.PowerLaw([(1e3, 2.5), (1e4, 2.2)], label="N"),
         widgets.Plane(),
-        widgets.BatchTradeoff({"one": ("2.2 nats", 300.0, 4e5)}),
+        widgets.BatchTradeoff({"one": ("2.2 nats", 300.0, 4e5)}, measured={"one": [[512, 1100], [2048, 500]]}),
         widgets.Valleys(TABLE),
         widgets.Parabola(),
         widgets.Inference(),
@@ -50,6 +50,7 @@ def views():
         widgets.Memory(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
         widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
+        widgets.Exact(1e9, 0.4, {1: [[1e10, 0.7]], 8: [[1e10, 0.1]]}),
         widgets.Window({str(k): (f"window {k}", window, GUESS) for k, window in enumerate(CHAINS)}),
         widgets.Coupled({"made": ("made runs", GRID, {cut: COUPLED for cut in (1, 4, 16)})}),
     ]
@@ -176,6 +177,19 @@ class TestNumbers:
             assert found["critical"] == pytest.approx(4e5 / 300, **close)
             assert found["tokens"] == pytest.approx(found["steps"] * state["B"], **close)
             assert (found["steps"] / 300 - 1) * (found["tokens"] / 4e5 - 1) == pytest.approx(1, rel=1e-9)
+        at_critical = widgets.BatchTradeoff({"one": ("a", 300.0, 4e5)}, B=4e5 / 300).state
+        (found,) = compute(page, "batch", [at_critical], "doubled")
+        assert found == {"fewer": pytest.approx(1 / 4, rel=1e-9), "more": pytest.approx(1 / 2, rel=1e-9)}
+
+    def test_exact(self, page):
+        states = grid(widgets.Exact(1e9, 0.4), k=[1, 8, 64], C=[1e8, 3e11, 1e14])
+        for state, found in zip(states, compute(page, "exact", states), strict=True):
+            p, twice = np.exp(-((np.array([1, 2]) * state["C"] / 1e9) ** -0.4))
+            power = state["k"]
+            assert found["one"] == pytest.approx(p, **close)
+            assert found["all"] == pytest.approx(p**power, rel=1e-9, abs=0)
+            assert found["allMore"] == pytest.approx(twice**power - p**power, rel=1e-9, abs=1e-15)
+            assert np.exp(-power * (found["half"] / 1e9) ** -0.4) == pytest.approx(0.5, **close)
 
     def test_valleys(self, page):
         standard, mup = (widgets.Valleys(TABLE, parametrization=name).state for name in ("standard", "mup"))

@@ -25,8 +25,8 @@ from scalinglaws.tables.units import NATS, scale_words
 from scalinglaws.tables.vocabulary import vocabulary
 
 __all__ = [
-    "BatchTradeoff", "Coupled", "Inference", "Memory", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats", "Replay",
-    "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
+    "BatchTradeoff", "Coupled", "Exact", "Inference", "Memory", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats",
+    "Replay", "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -143,6 +143,8 @@ class BatchTradeoff(View):
     ----------
     fits : mapping of (label, S_min, T_min)
         Fewest steps and fewest tokens to each target, by a name of yours.
+    measured : mapping of array_like [n, 2], optional
+        By the same names, batches in tokens and the steps that runs with them took to the target.
     low, high : float
         Range of batches, in tokens per step.
     """
@@ -151,9 +153,19 @@ class BatchTradeoff(View):
     fit, B = _turned("", 1024.0)
 
     def __init__(
-        self, fits: Mapping[str, tuple[str, float, float]], *, low: float = 128, high: float = 16_384, **start
+        self,
+        fits: Mapping[str, tuple[str, float, float]],
+        *,
+        measured: Mapping[str, ArrayLike] | None = None,
+        low: float = 128,
+        high: float = 16_384,
+        **start,
     ):
-        named = {name: {"label": label, "S_min": S, "T_min": T} for name, (label, S, T) in fits.items()}
+        named: dict[str, dict] = {
+            name: {"label": label, "S_min": S, "T_min": T} for name, (label, S, T) in fits.items()
+        }
+        for name, runs in (measured or {}).items():
+            named[name]["runs"] = np.asarray(runs, float).tolist()
         data = plain({"fits": named, "low": float(low), "high": float(high)})
         super().__init__(data=data, **({"fit": next(iter(named))} | start))
 
@@ -357,6 +369,36 @@ class Window(View):
             for name, (label, symbols, predictions) in windows.items()
         }
         super().__init__(data=plain({"alpha": alpha, "windows": data}), **({"window": next(iter(data))} | start))
+
+
+class Exact(View):
+    """Answers of k tokens, all of which have to be right, against compute: exp(-k (C/c)^-a) (Schaeffer et al. 2023).
+
+    Parameters
+    ----------
+    c, a : float
+        Scale in FLOPs, and power, of the loss of one token.
+    measured : mapping of array_like [n, 2], optional
+        By k, compute and the share of answers of k tokens that runs had right.
+    low, high : float
+        Range of compute, in FLOPs.
+    """
+
+    name = "exact"
+    k, axis, C = _turned(8.0, "linear", 1e11)
+
+    def __init__(
+        self,
+        c: float,
+        a: float,
+        measured: Mapping[int, ArrayLike] | None = None,
+        *,
+        low: float = 1e8,
+        high: float = 1e14,
+        **start: Any,
+    ):
+        shares = {str(k): np.asarray(points, float).round(4).tolist() for k, points in (measured or {}).items()}
+        super().__init__(data=plain({"c": c, "a": a, "measured": shares, "low": low, "high": high}), **start)
 
 
 class YourRuns(View):
