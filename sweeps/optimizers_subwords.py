@@ -24,10 +24,14 @@ LRS: dict[Optimizer, tuple[float, ...]] = {
     "sgd": tuple(2.0 ** (k / 2) for k in range(-4, 2)),
 }
 SEEDS = (10, 11, 12)
+# After these lengths Adam's best rate was the highest that it had: two more.
+WIDER = {"lengths": (2**19, 2**20), "lrs": (2.0**-4.5, 2.0**-4)}
 
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
     runs = grids.grid(SUBWORDS, [WIDTH], LENGTHS, SEEDS)
     runs = [grids.vary(spec, parametrization="standard", eval_tokens=32_768) for spec in runs]
-    return [grids.vary(spec, optimizer=name, lr=lr) for name, lrs in LRS.items() for lr in lrs for spec in runs]
+    again = [spec for spec in runs if spec.train.tokens in WIDER["lengths"]]
+    swept = [grids.vary(spec, optimizer=name, lr=lr) for name, lrs in LRS.items() for lr in lrs for spec in runs]
+    return swept + [grids.vary(spec, optimizer="adamw", lr=lr) for lr in WIDER["lrs"] for spec in again]
