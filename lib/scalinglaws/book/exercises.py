@@ -16,6 +16,7 @@ from types import EllipsisType
 import numpy as np
 import pandas as pd
 
+from scalinglaws.book.claims import number
 from scalinglaws.book.seals import interval_score
 from scalinglaws.files import DATA, cache_folder, dumps, write_text
 
@@ -229,26 +230,27 @@ class Forecast:
         if answer is ...:
             return _none_yet(self, "no forecast yet. Put a number and the two ends of an interval in place of the dots")
         try:
-            number, low, high = np.asarray(answer, float).tolist()
+            middle, low, high = np.asarray(answer, float).tolist()
         except (TypeError, ValueError):
-            number = low = high = math.nan
-        if not -math.inf < low <= number <= high < math.inf:
+            middle = low = high = math.nan
+        if not -math.inf < low <= middle <= high < math.inf:
             wanted = (
                 "three numbers are wanted, yours and the lower and the upper end of its interval: (number, low, high)"
             )
             return Checked(False, f"{self.name}: {wanted}{f', in {self.unit}' if self.unit else ''}.")
         if self._in_logarithms and low <= 0:
             return Checked(False, f"{self.name}: it is above 0, and the lower end of your interval is not.")
-        row = dict(zip(KEPT, (number, low, high, self.found, self.score(low, high)), strict=True))
+        row = dict(zip(KEPT, (middle, low, high, self.found, self.score(low, high)), strict=True))
         inside = "inside" if low <= self.found <= high else "outside"
         return Checked(inside == "inside", f"{self.name}: {self._reply(row, inside)} {_keep(self.key, row)}")
 
     def _reply(self, row: Mapping[str, float], inside: str) -> str:
         """What came, how far off the number was, and the score beside that of the range known before."""
         off = f", {self.found / row['number'] - 1:+.0%} off your number," if self._in_logarithms else ""
-        known = "{:.3g} to {:.3g}".format(*self.range)
+        known = " to ".join(number(end, "{:.3g}") for end in self.range)
         return (
-            f"it is {self.found:.3g} {self.unit}".rstrip() + f"{off} {inside} your interval. Your score is "
+            f"it is {number(self.found, '{:.3g}')} {self.unit}".rstrip()
+            + f"{off} {inside} your interval. Your score is "
             f"{row['score']:.2f}; the range that was known, {known}, has {self.score(*self.range):.2f}: less is better."
         )
 
@@ -327,7 +329,8 @@ def _keep(key: str, row: dict[str, float]) -> str:
     kept = _kept()
     first = kept.setdefault(key, row)
     if any(first[name] != row[name] for name in ("number", "low", "high")):
-        was = "{number:.3g}, {low:.3g} to {high:.3g}, score {score:.2f}".format(**first)
+        given, low, high = (number(first[name], "{:.3g}") for name in ("number", "low", "high"))
+        was = f"{given}, {low} to {high}, score {first['score']:.2f}"
         return f"Your first forecast counts ({was}); to begin again, delete {_file()}."
     try:
         write_text(_file(), dumps(kept, indent=1))
