@@ -31,7 +31,7 @@ MUTATIONS = {  # what: file, the truth, the lie, a test that must notice
     "falls of the rate": (f"{LIB}/laws/curves.py", "fall = rates[begin - 1] - rates[end]", "fall = rates[begin] - rates[end]", "laws/test_curves.py::test_short_schedules_are_not_cut_into_blocks"),
     "noise of seeds": (f"{LIB}/laws/curves.py", '"between_seeds": spread(table, 0)', '"between_seeds": spread(normalized, 0)', "laws/test_curves.py::test_power_laws_collapse_below_the_noise_of_seeds"),
     "one pass": (f"{LIB}/laws/catalogue.py", "(c + p * log_repeats).exp() * repeated", "(c + p * log_repeats).exp()", "laws/test_laws.py::test_the_excess_of_repeats_is_zero_on_new_text_and_a_power_of_the_epochs_after_the_first"),
-    "comments": (f"{LIB}/lab/corpus/texts.py", r"#[ \t]*(\S.*\n)", r"[ \t]*(\S.*\n)", "lab/test_texts.py::test_comments_are_those_of_the_validation_text"),
+    "other texts": (f"{LIB}/lab/train.py", "evaluate(state.theta, spec, text.val)", "evaluate(state.theta, spec, self.corpus.val)", "lab/test_texts.py::test_a_run_that_asks_for_them_is_scored_on_each"),
     "goal of a design": (f"{LIB}/laws/design.py", "np.pad(self.slopes[self.goal]", "np.pad(self.slopes[0]", "laws/test_design.py::test_more_compute_and_the_loss"),
     "information of runs": (f"{LIB}/laws/design.py", "after = before + (", "after = before + 2 * (", "laws/test_design.py::test_the_expected_intervals_shrink_as_the_information_says"),
     "exponent of a frontier": (f"{LIB}/laws/compare.py", "alpha * beta / (alpha + beta))", "beta / (alpha + beta))", "laws/test_compare.py::test_the_ratio_is_that_of_the_frontiers"),
