@@ -77,6 +77,22 @@ DOWNLOADS = """[...document.querySelectorAll(".dropdown-download-buttons :is(a, 
     .map(e => e.href?.split(".").pop() ?? e.getAttribute("onclick"))"""
 
 
+# How long a chapter is before its exercises, in screens and pixels, and what of it is folded away does not count.
+MEASURES = """() => {
+    const last = [...document.querySelectorAll("article h2")].find(e => /Exercises/.test(e.textContent));
+    if (!last) return null;
+    const top = e => e.getBoundingClientRect().top + scrollY, end = top(last);
+    const before = selector => [...document.querySelectorAll(`article ${selector}`)]
+        .filter(e => e.checkVisibility() && top(e) < end);
+    const height = selector => before(selector).reduce((sum, e) => sum + e.getBoundingClientRect().height, 0);
+    const prose = height("section > :is(p, ul, ol, dl, div.math, div.lead, .admonition)"), code = height(".cell_input");
+    return {
+        screens: end / innerHeight, prose, code, cards: before(".claim").length,
+        views: document.querySelectorAll("article .view").length,
+    };
+}"""
+
+
 # ---- On a phone ----
 
 # Code, tables and long equations scroll in boxes of their own; the page itself never moves sideways.
@@ -149,6 +165,7 @@ STATE = "[document.documentElement.dataset.theme, document.querySelectorAll('det
 
 # ---- What is there ----
 
+DESKTOP = {"width": 1300, "height": 900}
 
 # A phone's page has the same text, and all of axe-core's rules are put to it there; a desktop adds the frame around it,
 # which is the same on all pages of a kind.
@@ -159,7 +176,7 @@ def on_a_desktop(page):
     """Return what is seen by day, and by night."""
     day = {what: page.evaluate(script) for what, script in FAULTS.items()}
     day |= {"title": page.title(), "weak text": weak_text(page), "downloads": page.evaluate(DOWNLOADS)}
-    day |= {"level of heading skipped": broken_headings(page)}
+    day |= {"level of heading skipped": broken_headings(page), "measures": page.evaluate(MEASURES)}
     with thin(page):
         day |= {"barriers": barriers(page) if page.url.endswith(WIDE) else [], "faint text": faint_text(page)}
         dress(page, color_scheme="dark", reduced_motion="reduce")  # at once, without a transition
@@ -210,7 +227,7 @@ def look(page):
 @pytest.fixture(scope="module")
 def visits(pages, browser):
     """Return a visit to every page."""
-    return [Visit(browser, path, look, color_scheme="light") for path in pages]
+    return [Visit(browser, path, look, color_scheme="light", viewport=DESKTOP) for path in pages]
 
 
 # ---- What must be ----
@@ -288,6 +305,21 @@ def test_the_search_page_alone_has_the_index_of_words_and_finds(browser, visits)
 
 def test_no_page_is_heavier_than_three_megabytes(visits):
     assert {visit.name: visit.weight for visit in visits if not 1e5 < visit.weight <= 3e6} == {}
+
+
+SCREENS = 12
+LONGER = {"04_depth_width": 14, "12_optimal_is_hard": 14.5}  # what they have; no other, and no more
+
+
+def test_chapters_are_short_and_teach_more_than_they_compute(visits):
+    """What a reader scrolls through up to the exercises, and that each chapter has a view to turn."""
+    chapters = {Path(visit.name).stem: visit.seen["day"]["measures"] for visit in visits if "chapters/" in visit.name}
+    chapters = {name: of for name, of in chapters.items() if of}
+    assert len(chapters) >= 15
+    assert {name: of["screens"] for name, of in chapters.items() if of["screens"] > LONGER.get(name, SCREENS)} == {}
+    assert [name for name, of in chapters.items() if of["prose"] <= of["code"]] == []
+    assert {name: of["cards"] for name, of in chapters.items() if of["cards"] > 6} == {}
+    assert [name for name, of in chapters.items() if not of["views"]] == []
 
 
 def test_every_page_can_be_downloaded_and_printed(visits):

@@ -49,6 +49,7 @@ def views():
         widgets.Planner(),
         widgets.Memory(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
+        widgets.Lines(5.25, 0.095),
         widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
         widgets.Exact(1e9, 0.4, {1: [[1e10, 0.7]], 8: [[1e10, 0.1]]}),
         widgets.Window({str(k): (f"window {k}", window, GUESS) for k, window in enumerate(CHAINS)}),
@@ -291,6 +292,25 @@ class TestNumbers:
                 assert found["kept"] == pytest.approx(2 * transformer.n_layer * transformer.d_model * state["t"])
             again = compute(page, "memory", [state | {"N": found["enough"]}])[0]
             assert again["state"] == pytest.approx(found["all"])
+
+    def test_lines(self, page):
+        """What B needs, found on its line, has A's loss, and where they meet the losses are equal."""
+        low = 1e6
+        states = grid(
+            widgets.Lines(5.25, 0.095, low=low), gap=[-5, 0, 3], apart=[-0.02, 0.0, 0.001, 0.02], m=[1e6, 1e9]
+        )
+        for state, found in zip(states, compute(page, "lines", states), strict=True):
+            of_A = {"A": 5.25, "alpha": 0.095}
+            of_B = {"A": (1 + state["gap"] / 100) * 5.25 * low ** -state["apart"], "alpha": 0.095 - state["apart"]}
+            assert found["one"] == pytest.approx(laws.power.value(of_A, state["m"]), **close)
+            assert found["other"] == pytest.approx(laws.power.value(of_B, state["m"]), **close)
+            assert laws.power.value(of_B, found["worth"] * state["m"]) == pytest.approx(found["one"], **close)
+            if state["apart"]:
+                assert laws.power.value(of_A, found["meet"]) == pytest.approx(
+                    laws.power.value(of_B, found["meet"]), rel=1e-9
+                )
+            else:
+                assert found["meet"] is None
 
     @pytest.mark.parametrize("window", [0, 1])
     def test_window(self, page, window):

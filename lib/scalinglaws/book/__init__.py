@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scalinglaws.book.chapter import chapters, published_rows, quote, quotes, setup, show, style, verdicts
+    from scalinglaws.book.chapter import chapters, published_rows, quote, quotes, setup, show, style, sweeps, verdicts
     from scalinglaws.book.claims import Claims, claim, number, over_seeds
     from scalinglaws.book.exercises import Exercise, Forecast, exercise, forecast, scores
     from scalinglaws.book.public import derived, raw
 
 __all__ = [
     "Claims", "Exercise", "Forecast", "chapters", "claim", "derived", "exercise", "forecast", "number", "over_seeds",
-    "published_rows", "quote", "quotes", "raw", "scores", "setup", "show", "style", "verdicts",
+    "published_rows", "quote", "quotes", "raw", "scores", "setup", "show", "style", "sweeps", "verdicts",
 ]  # fmt: skip
 
 _HOMES = {"derived": "public", "raw": "public"}

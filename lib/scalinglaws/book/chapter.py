@@ -15,17 +15,18 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from scalinglaws import published
+from scalinglaws import published, runs
 from scalinglaws.book import claims, ledger
 from scalinglaws.book.claims import number
-from scalinglaws.files import CHECKOUT, PACKAGE
+from scalinglaws.files import CHECKOUT, DATA, PACKAGE
 
-__all__ = ["chapters", "published_rows", "quote", "quotes", "setup", "show", "style", "verdicts"]
+__all__ = ["chapters", "published_rows", "quote", "quotes", "setup", "show", "style", "sweeps", "verdicts"]
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
@@ -109,6 +110,27 @@ def published_rows(letter: str) -> HTML:
         body = f"{escape(row['quantity'])}: {escape(figures)}<br><span class='source'>{escape(source)}</span>"
         rows.append(f'<dt id="{row["id"]}">{row["id"]}</dt><dd>{body}</dd>')
     return HTML(f'<dl class="published-rows">{"".join(rows)}</dl>')
+
+
+def sweeps() -> HTML:
+    """Return the book's sweeps for display: what each trains, and the runs, FLOPs and seconds of those that are stored.
+
+    FLOPs and seconds are of each run from its first step, although branches of one trunk shared theirs.
+    """
+    rows, total = [], np.zeros(3)
+    for path in sorted((CHECKOUT / "sweeps").glob("*.py")):
+        about = str(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))).splitlines()[0]
+        made = DATA / "runs" / f"{path.stem}.csv"
+        cells = [f"<code>{path.stem}</code>", escape(about), "not trained yet", "", ""]
+        if made.exists():
+            table = runs.stored(path.stem)
+            sums = np.array([len(table), table["flops"].sum(), table["seconds"].sum() / 3600])
+            total, cells[2:] = total + sums, [f"{sums[0]:,.0f}", claims.number(sums[1], "{:.1e}"), f"{sums[2]:.1f}"]
+        rows.append(cells)
+    rows.append(["all", "", f"{total[0]:,.0f}", claims.number(total[1], "{:.1e}"), f"{total[2]:.1f}"])
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Sweep", "What", "Runs", "FLOPs", "Hours"))
+    return HTML(f'<table class="sweeps"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def _marks(table: pd.DataFrame) -> str:

@@ -25,8 +25,8 @@ from scalinglaws.tables.units import NATS, scale_words
 from scalinglaws.tables.vocabulary import vocabulary
 
 __all__ = [
-    "BatchTradeoff", "Coupled", "Exact", "Inference", "Memory", "Parabola", "Plane", "Planner", "PowerLaw", "Repeats",
-    "Replay", "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
+    "BatchTradeoff", "Coupled", "Exact", "Inference", "Lines", "Memory", "Parabola", "Plane", "Planner", "PowerLaw",
+    "Repeats", "Replay", "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -336,6 +336,32 @@ class Study(View):
     ):
         data = {"law": plan.named(law)[1], "gamma": published.value("Q03", "gamma"), "low": low, "C": C}
         super().__init__(data=plain(data | {"models": dict(models)}), **start)
+
+
+class Lines(View):
+    """Two power laws of data, A's and B's: what an offset is worth, and where different slopes cross.
+
+    Parameters
+    ----------
+    A, alpha : float
+        Of A: its loss is A m^-alpha, in nats.
+    low, high : float
+        Range of m.
+    label : str
+        Name of the axis of m.
+    gap, apart, m : float
+        Where the view starts: by how many percent B is above A at ``low``, how much smaller its exponent is, and the
+        amount of data that is looked at.
+    """
+
+    name = "lines"
+    gap, apart, m = _turned(3.0, 0.001, 1e9)
+
+    def __init__(
+        self, A: float, alpha: float, *, low: float = 1e6, high: float = 1e12, label: str = "m (tokens)", **start: float
+    ):
+        data = {"A": A, "alpha": alpha, "low": low, "high": high, "x": label}
+        super().__init__(data=plain(data), **start)
 
 
 class Window(View):
