@@ -53,6 +53,7 @@ TURNED = {
     "Memory": Turned("V", LINEAR, 5.0),
     "Planner": Turned("C", LOG, 1e25),
     "Replay": Turned("share", LINEAR, 0.02),
+    "Schedule": Turned("share", LINEAR, 0.5),
     "Study": Turned("warmup", LOG, 1e8),
     "Window": Turned("t", LINEAR, 3.0),
     "Coupled": Turned("k", LOG, 0.5),

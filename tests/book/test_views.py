@@ -13,6 +13,7 @@ from scalinglaws.book import views as widgets
 from scalinglaws.config import ModelConfig
 from scalinglaws.lab.corpus.chains import ChainSource, predictive_by_hand
 from scalinglaws.laws import plan
+from scalinglaws.laws.curves import multi_power
 
 in_browser = [pytest.mark.browser, needs_chromium]
 TABLE = pd.DataFrame(
@@ -36,6 +37,9 @@ GUESS = {"a guess": np.full((16, 4), 0.25), "sure": np.eye(4)[CHAINS[0, 1:]]}
 CURVES = pd.DataFrame({"hash": ["a"] * 3, "kind": ["train"] * 3, "tokens": [10, 100, 1000], "loss": [4.0, 3.0, 2.6]})
 
 
+MULTI = {"L_0": 2.5, "A": 0.6, "alpha": 0.5, "B": 400.0, "C": 2.0, "beta": 0.6, "gamma": 0.6}
+
+
 def views():
     """One of each."""
     return [
@@ -50,6 +54,7 @@ def views():
         widgets.Memory(),
         widgets.Replay(TABLE, CURVES, lambda row: f"width {row['d_model']}"),
         widgets.Lines(5.25, 0.095),
+        widgets.Schedule(MULTI),
         widgets.Study({"Gopher": (5.76e23, 2.8e11)}),
         widgets.Exact(1e9, 0.4, {1: [[1e10, 0.7]], 8: [[1e10, 0.1]]}),
         widgets.Window({str(k): (f"window {k}", window, GUESS) for k, window in enumerate(CHAINS)}),
@@ -311,6 +316,28 @@ class TestNumbers:
                 )
             else:
                 assert found["meet"] is None
+
+    @pytest.mark.parametrize("kind", ["wsd", "cosine", "constant"])
+    def test_schedule(self, page, kind):
+        """Against the law on every step, the rate constant within each block."""
+        view = widgets.Schedule(MULTI, kind=kind)
+        blocks, warmup = view.data["blocks"], view.data["warmup"]
+        each = view.data["steps"] // blocks
+        done = np.arange(1, blocks - warmup + 1) / (blocks - warmup)
+        states = grid(view, share=[0.05, 0.5], final=[0.02, 0.3], peak=[1e-4, 1e-3])
+        for state, found in zip(states, compute(page, "schedule", states), strict=True):
+            final = state["final"]
+            shape = {
+                "wsd": np.clip((1 - done) / state["share"], final, 1),
+                "cosine": final + (1 - final) * (1 + np.cos(np.pi * done)) / 2,
+                "constant": np.ones_like(done),
+            }[kind]
+            rates = state["peak"] * np.concatenate([np.arange(1, warmup + 1) / warmup, shape])
+            at, losses = np.array(found["losses"]).T
+            assert found["rates"] == pytest.approx(rates.tolist(), **close)
+            wanted = multi_power(MULTI, np.repeat(rates, each), at.astype(int), warmup=warmup * each)
+            assert losses == pytest.approx(wanted, rel=1e-11)  # sums of thousands of steps
+            assert found["way"] == pytest.approx(rates.mean() / state["peak"], rel=1e-12)
 
     @pytest.mark.parametrize("window", [0, 1])
     def test_window(self, page, window):

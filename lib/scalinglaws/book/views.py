@@ -26,7 +26,7 @@ from scalinglaws.tables.vocabulary import vocabulary
 
 __all__ = [
     "BatchTradeoff", "Coupled", "Exact", "Inference", "Lines", "Memory", "Parabola", "Plane", "Planner", "PowerLaw",
-    "Repeats", "Replay", "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
+    "Repeats", "Replay", "Schedule", "Study", "Valleys", "View", "Window", "YourRuns", "trainable",
 ]  # fmt: skip
 
 JS = PACKAGE / "book" / "js"
@@ -425,6 +425,32 @@ class Exact(View):
     ):
         shares = {str(k): np.asarray(points, float).round(4).tolist() for k, points in (measured or {}).items()}
         super().__init__(data=plain({"c": c, "a": a, "measured": shares, "low": low, "high": high}), **start)
+
+
+class Schedule(View):
+    """A loss curve from its learning rates, by the multi-power law (Luo et al. 2025).
+
+    Parameters
+    ----------
+    theta : mapping of float
+        The law's parameters, as `laws.curves.multi_power` takes them.
+    steps, warmup : int
+        Steps of the run and of its warm-up.
+    blocks : int
+        Into so many parts the run is cut, and the rate is constant in each; ``warmup`` is a whole number of them.
+    kind, share, final, peak
+        Where the view starts: "wsd", "cosine" or "constant", over which share of the run "wsd" falls, the last rate
+        as a share of the peak, and the peak.
+    """
+
+    name = "schedule"
+    kind, share, final, peak = _turned("wsd", 0.2, 0.1, 3e-4)
+
+    def __init__(
+        self, theta: Mapping[str, float], *, steps: int = 24_000, warmup: int = 2160, blocks: int = 200, **start: Any
+    ):
+        data = {"theta": dict(theta), "steps": steps, "warmup": warmup * blocks // steps, "blocks": blocks}
+        super().__init__(data=plain(data), **start)
 
 
 class YourRuns(View):
