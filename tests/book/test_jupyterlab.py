@@ -49,7 +49,7 @@ TURNED = {
     "Parabola": Turned("alpha", LINEAR, 0.9),
     "Inference": Turned("C", LOG, 1e20),
     "Repeats": Turned("U", LOG, 1e12),
-    "Lines": Turned("apart", LINEAR, 0.02),
+    "Lines": Turned("gap", LINEAR, 5.0),
     "Memory": Turned("V", LINEAR, 5.0),
     "Planner": Turned("C", LOG, 1e25),
     "Replay": Turned("share", LINEAR, 0.02),

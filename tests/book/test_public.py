@@ -10,6 +10,7 @@ import symtable
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,6 +70,7 @@ def claims_of(chapter, folder, monkeypatch):
     space = {"__name__": "__main__", "display": print}
     for cell in slice_of(CODE[chapter]):
         exec(compile(cell, chapter, "exec"), space)
+    plt.close("all")  # which no inline backend has done
     made = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     return {record["id"]: record for record in made if record["how"] == "public data"}
 

@@ -130,6 +130,7 @@ def test_the_table_of_effects_is_complete():
         "vocab_size",
         "parametrization",
         "eval_at",
+        "eval_texts",  # adds scores: test_texts
         "corpus",
         "path",
         "vocab",
