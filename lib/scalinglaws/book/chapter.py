@@ -119,18 +119,23 @@ def sweeps() -> HTML:
     """
     rows, total = [], np.zeros(3)
     for path in sorted((CHECKOUT / "sweeps").glob("*.py")):
-        about = str(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))).splitlines()[0]
-        made = DATA / "runs" / f"{path.stem}.csv"
-        cells = [f"<code>{path.stem}</code>", escape(about), "not trained yet", "", ""]
-        if made.exists():
+        about = str(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))).splitlines()[0].replace("`", "")
+        flops, count, hours = "", "not trained yet", ""
+        if (DATA / "runs" / f"{path.stem}.csv").exists():
             table = runs.stored(path.stem)
-            sums = np.array([len(table), table["flops"].sum(), table["seconds"].sum() / 3600])
-            total, cells[2:] = total + sums, [f"{sums[0]:,.0f}", claims.number(sums[1], "{:.1e}"), f"{sums[2]:.1f}"]
-        rows.append(cells)
-    rows.append(["all", "", f"{total[0]:,.0f}", claims.number(total[1], "{:.1e}"), f"{total[2]:.1f}"])
+            sums = np.array([table["flops"].sum(), len(table), table["seconds"].sum() / 3600])
+            total, (flops, count, hours) = total + sums, _sums(sums)
+        rows.append([f"<code>{path.stem}</code>", flops, escape(about), count, hours])
+    flops, count, hours = _sums(total)
+    rows.append(["all", flops, "", count, hours])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Sweep", "What", "Runs", "FLOPs", "Hours"))
-    return HTML(f'<table class="sweeps"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>')
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Sweep", "FLOPs", "What", "Runs", "Hours"))
+    return HTML(f'<table class="chapter-map sweeps"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _sums(sums: np.ndarray) -> tuple[str, str, str]:
+    """FLOPs, runs and hours as the table of sweeps has them."""
+    return claims.number(sums[0], "{:.1e}"), f"{sums[1]:,.0f}", f"{sums[2]:.1f}"
 
 
 def _marks(table: pd.DataFrame) -> str:
