@@ -46,23 +46,23 @@ def run(args: argparse.Namespace) -> int:
         say(f"{args.law}: misfit: {record['message']}")
     if C_range and args.flops > 1.001 * C_range[1]:
         say(f"{args.flops:.4g} FLOPs are {args.flops / C_range[1]:.4g} times the largest fitted budget")
-    if args.inference_tokens is None:
-        best = plan.allocate(source, args.flops, unique_tokens=args.unique_tokens)
-        more = fitted | (_of_optima(source, args.flops) or _intervals(record, args.flops, args.unique_tokens))
-    elif args.unique_tokens is not None:
+    if args.inference_tokens is not None and args.unique_tokens is not None:
         raise ValueError(
             "--unique-tokens with --inference-tokens: plans for serving have tokens to spare; leave one out"
         )
-    else:
+    if record.get("refits"):
         from scalinglaws.cli.predict import cloud_of
 
-        source = cloud_of(record) if record.get("refits") else source
-        best = plan.plan(source, args.flops, inference_tokens=args.inference_tokens)
+        source = cloud_of(record)
+    best = plan.plan(source, args.flops, inference_tokens=args.inference_tokens, unique_tokens=args.unique_tokens)
+    more = {}
+    if args.inference_tokens is not None:
         more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
-        more |= {"inference_tokens": args.inference_tokens} | fitted
-        if best.intervals:
-            ends = {name: [float(low), float(high)] for name, (low, high) in best.intervals.items()}
-            more |= {"intervals": ends, "level": best.level}
+        more |= {"inference_tokens": args.inference_tokens}
+    more |= fitted | (_of_optima(source, args.flops) if args.inference_tokens is None else {})
+    if best.intervals:
+        ends = {name: [float(low), float(high)] for name, (low, high) in best.intervals.items()}
+        more |= {"intervals": ends, "level": best.level}
     record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
     record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
     print(dumps(record) if args.json else _plan_text(record))
@@ -84,18 +84,6 @@ def _of_optima(source, flops: float) -> dict:
     ends = {name: cloud.interval(lambda _, values=values: values) for name, values in of.items()}
     known = {name: [float(low), float(high)] for name, (low, high) in ends.items() if math.isfinite(low)}
     return {"intervals": known, "level": 0.95}
-
-
-def _intervals(record: dict, flops: float, unique: float | None) -> dict:
-    """Intervals of N, D and loss, where the file has the points of the fit."""
-    if not record.get("refits"):
-        return {}
-    from scalinglaws.cli.predict import cloud_of
-    from scalinglaws.laws.forecast import optimum_intervals
-
-    known: dict = {} if unique is None else {"U": unique}
-    ends = optimum_intervals(cloud_of(record), flops, **known)
-    return {"intervals": {name: [float(low), float(high)] for name, (low, high) in ends.items()}, "level": 0.95}
 
 
 def _law(name: str):
