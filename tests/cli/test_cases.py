@@ -160,7 +160,7 @@ def test_bits_per_byte_reach_every_print(capsys, tmp_path, monkeypatch):
     Path("fit.json").write_text(json.dumps(got))
     assert main(["plan", "--flops", "1e21", "--law", "fit.json"]) == 0
     plan = capsys.readouterr().out
-    assert "bits/byte" in plan
+    assert "bits per byte" in plan
     assert "nats" not in plan
     assert main(["plan", "--flops", "1e21", "--law", "fit.json", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unit"] == "bits per byte"

@@ -729,10 +729,11 @@ def test_kaplan_plans_larger_models(capsys):
 
 def test_plan_in_words_and_its_default(capsys):
     text, lines = out(capsys, "plan", "--flops", "1e21")
-    assert (text.splitlines()[0], lines) == (f"law    {PUBLISHED}", [])
+    assert (text.splitlines()[0], lines) == (f"law      {PUBLISHED}", [])
     got = result(capsys, "plan", "--flops", "1e21")
-    assert f"N      {got['N']:.5g} parameters" in text
-    assert f"loss   {got['loss']:.5g} nats/token" in text
+    assert f"N        {got['N']:.4g} parameters" in text
+    assert f"loss     {got['loss']:.4g} nats per token" in text
+    assert text.strip() == planning.plan(PUBLISHED, 1e21).summary()  # the library's own words
 
 
 def test_plan_follows_a_fit_and_says_how_far_it_reaches(capsys):
@@ -803,17 +804,15 @@ def test_plan_follows_optima_and_their_loss_where_there_are_enough(capsys):
         for name, (low, high) in plan["intervals"].items():
             assert low < plan[name] < high
             text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
-            assert f"{plan[name]:.5g}" in (line := next(row for row in text.splitlines() if row.startswith(f"{name} ")))
-            assert line.endswith(f"; 95% interval {low:.5g} to {high:.5g}")
+            assert f"{plan[name]:.4g}" in (line := next(row for row in text.splitlines() if row.startswith(f"{name} ")))
+            assert line.endswith(f"; 95% interval {low:.4g} to {high:.4g}")
     text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
-    assert "C      1e+20 FLOPs = 6 N D\n" in text
-    assert "loss   not known from these optima" in text
+    assert "C        1e+20 FLOPs of training, counted as its runs\n" in text
+    assert "loss     not known\n" in text
     other = isoflops((1e18, 1e19, 1e20)).assign(
         C=lambda runs: 1.2 * runs["C"], D=lambda runs: runs["C"] / 7.2 / runs["N"]
     )
     Path("fit.json").write_text(json.dumps(result(capsys, "fit", save(other), "--approach", "2")))
-    text = out(capsys, "plan", "--flops", "1e20", "--law", "fit.json")[0]
-    assert "C      1e+20 FLOPs, as the runs counted\n" in text
     said = says(capsys, "plan", "--flops", "1e20", "--law", "fit.json", "--inference-tokens", "1e12")
     assert said == "approach 2 has optima and no loss, which is needed here; fit with approach 3"
 
@@ -827,7 +826,8 @@ def test_serving_makes_the_best_model_smaller(capsys):
     assert served["C_inference"] == pytest.approx(2 * served["N"] * 2e12, rel=1e-9)
     total = served["C_train"] + served["C_inference"]
     assert served["saved"] == pytest.approx(1 - total / (1e23 + 2 * alone["N"] * 2e12), rel=1e-6)
-    assert "% saved" in out(capsys, "plan", "--flops", "1e23", "--inference-tokens", "2e12")[0]
+    text = out(capsys, "plan", "--flops", "1e23", "--inference-tokens", "2e12")[0]
+    assert f"saved    {served['saved']:.4g} as a share of all FLOPs" in text
 
 
 @pytest.mark.parametrize(

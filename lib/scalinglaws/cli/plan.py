@@ -3,8 +3,13 @@
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scalinglaws.cli.words import amount, say
+
+if TYPE_CHECKING:
+    from scalinglaws.laws.frontier import Frontier
+    from scalinglaws.laws.law import Array
 
 # Laws of a loss that `fit` offers, with the name in `laws.LAWS`; here so that --help need not load them.
 FITTED = {"kaplan": "kaplan_joint"} | {
@@ -35,9 +40,12 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the optimum of a law for a budget, with its intervals where the file of a fit has its points."""
+    from dataclasses import replace
+
     from scalinglaws.files import dumps
     from scalinglaws.laws import plan
     from scalinglaws.laws.fit import SCHEMA
+    from scalinglaws.laws.frontier import Frontier
 
     source, record = _law(args.law)
     C_range, unit = record.get("C_range"), record.get("unit", "nats per token")
@@ -55,35 +63,32 @@ def run(args: argparse.Namespace) -> int:
 
         source = cloud_of(record)
     best = plan.plan(source, args.flops, inference_tokens=args.inference_tokens, unique_tokens=args.unique_tokens)
-    more = {}
-    if args.inference_tokens is not None:
-        more = {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
-        more |= {"inference_tokens": args.inference_tokens}
-    more |= fitted | (_of_optima(source, args.flops) if args.inference_tokens is None else {})
+    unserved = args.inference_tokens is None
+    if unserved and isinstance(source, Frontier):
+        best = replace(best, intervals=_of_optima(source, args.flops))
+    record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
+    record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit}
+    if not unserved:
+        record |= {name: float(getattr(best, name)) for name in ("C_train", "C_inference", "saved")}
+        record |= {"inference_tokens": args.inference_tokens}
     if best.intervals:
         ends = {name: [float(low), float(high)] for name, (low, high) in best.intervals.items()}
-        more |= {"intervals": ends, "level": best.level}
-    record = {name: float(getattr(best, name)) for name in ("N", "D", "loss", "tokens_per_param")}
-    record = {"schema": SCHEMA} | record | {"law": args.law, "flops": args.flops, "unit": unit} | more
-    print(dumps(record) if args.json else _plan_text(record))
+        record |= {"intervals": ends, "level": best.level}
+    print(dumps(record | fitted) if args.json else replace(best, source=args.law, message="", unit=unit).summary())
     return 0
 
 
-def _of_optima(source, flops: float) -> dict:
-    """Intervals of N, D and loss, where the source is optima that can be resampled."""
+def _of_optima(source: "Frontier", flops: float) -> "dict[str, tuple[Array, Array]]":
+    """Intervals of N, D and loss of optima that can be resampled; empty where they cannot."""
     from scalinglaws.laws.fit import FitError
-    from scalinglaws.laws.frontier import Frontier
 
     try:
-        cloud = source.bootstrap(seed=0) if isinstance(source, Frontier) else None
+        cloud = source.bootstrap(seed=0)
     except FitError:
-        cloud = None
-    if cloud is None:
         return {}
     of = {"N": cloud.optimum(flops)[0], "D": cloud.optimum(flops)[1], "loss": cloud.loss(flops)}
     ends = {name: cloud.interval(lambda _, values=values: values) for name, values in of.items()}
-    known = {name: [float(low), float(high)] for name, (low, high) in ends.items() if math.isfinite(low)}
-    return {"intervals": known, "level": 0.95}
+    return {name: (low, high) for name, (low, high) in ends.items() if math.isfinite(low)}
 
 
 def _law(name: str):
@@ -105,28 +110,3 @@ def _law(name: str):
         raise ValueError(f"{name}: is no result of 'scalinglaws fit --json' ({type(error).__name__})") from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def _plan_text(record: dict) -> str:
-    """A plan in words."""
-    from scalinglaws.counting import flops_6nd
-
-    loss, counting = f"{record['loss']:.5g} {record['unit'].replace(' per ', '/')}", " = 6 N D"
-    if not math.isfinite(record["loss"]):
-        loss = "not known from these optima"
-    if not math.isclose(flops_6nd(record["N"], record["D"]), record["flops"], rel_tol=1e-4) and "saved" not in record:
-        counting = ", as the runs counted"
-    text = f"""law    {record["law"]}
-C      {record["flops"]:.5g} FLOPs{counting}
-N      {record["N"]:.5g} parameters
-D      {record["D"]:.5g} tokens, {record["tokens_per_param"]:.5g} per parameter
-loss   {loss}"""
-    for name, (low, high) in record.get("intervals", {}).items():
-        line = next(line for line in text.splitlines() if line.startswith(f"{name} "))
-        text = text.replace(line, f"{line}; {100 * record['level']:g}% interval {low:.5g} to {high:.5g}")
-    if "saved" in record:
-        text = text.replace(counting, " buy the loss below when training alone counts")
-        text += f"""
-total  {record["C_train"] + record["C_inference"]:.5g} FLOPs: training {record["C_train"]:.5g}, serving {
-            record["inference_tokens"]:.5g} tokens {record["C_inference"]:.5g}; {record["saved"]:.2%} saved"""
-    return text

@@ -42,6 +42,7 @@ class _Planned(Shown):
     message: str = ""  # what is wrong with the law that it rests on; empty where nothing was found
     intervals: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)  # of N, D and loss, from refits
     level: float = 0.95  # of the intervals
+    unit: str = "nats per token"  # of the loss
 
     def _lines(self) -> list[tuple[str, str, str]]:
         """Field, name and unit of each line."""
@@ -52,6 +53,8 @@ class _Planned(Shown):
         lines = [self.message] if self.message else []
         lines += [f"law      {self.source}"]
         for name, short, unit in self._lines():
+            known = np.isfinite(getattr(self, name)).any()
+            unit = "" if not known else self.unit if name == "loss" else unit
             line = f"{short:8} {_words(getattr(self, name))} {unit}".rstrip()
             if name in self.intervals:
                 low, high = map(_words, self.intervals[name])
@@ -69,7 +72,7 @@ class Allocation(_Planned):
     loss: Array  # nan where the source has none (approaches 1 and 2 of fewer than four budgets)
     tokens_per_param: Array
     C: Array  # training FLOPs
-    flops: str  # counting rule
+    flops: str  # counting rule; "its runs": that of the runs that a frontier was fitted to
 
     def _lines(self) -> list[tuple[str, str, str]]:
         return [
@@ -160,7 +163,7 @@ def plan(
     N        4.036e+10 parameters
     D        2.379e+12 tokens
     D/N      58.93 tokens per parameter
-    loss     1.918
+    loss     1.918 nats per token
     """
     if inference_tokens is not None and flops != "6nd":
         raise ValueError(f"flops={flops!r} with inference_tokens: serving is counted with 6 N D only; leave flops out")
@@ -224,8 +227,8 @@ def allocate(
             raise ValueError(f"flops is {flops!r}; approaches 1 and 2 count as their runs did, so leave it '6nd'")
         N, D = source.optimum(C)
         return Allocation(
-            N=N, D=D, loss=source.loss(C), tokens_per_param=D / N, C=C, flops=rule, source=source.source
-        )  # fmt: skip
+            N=N, D=D, loss=source.loss(C), tokens_per_param=D / N, C=C, flops="its runs", source=source.source
+        )
     label, law, theta = _source(source)
     if rule == "6nd-nonemb":
         N, D, loss = _at_nonemb_budget(source, C)
