@@ -1,4 +1,4 @@
-"""Text: the cells of `architecture`, half of them best at the end of their grid, on wider; three seeds (chapter 3).
+"""Text: the cells of `architecture` with wider grids of rates, since half were best at an end; three seeds (chapter 3).
 
 scalinglaws sweep architecture_ends --workers 2 --device cpu --precision fp32 --csv data/runs/architecture_ends.csv
 """

@@ -1,4 +1,4 @@
-"""Ten runs of 1e14 FLOPs that laws fitted to a hundredth of that foretold before they were trained (chapter 8).
+"""Ten runs of 1e14 FLOPs that laws fitted to a hundredth of that predicted before they were trained (chapter 8).
 
 scalinglaws sweep seals --workers 2 --device cpu --precision bf16 --csv data/runs/seals.csv
 

@@ -60,7 +60,7 @@ def test_figures_parse_and_agree_with_the_text(id):
 @pytest.mark.parametrize("page", ["errata.md", "notation.md", "glossary.md"])
 def test_pages_quote_existing_rows_and_sources(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    assert set(re.findall(r"`([A-Z]\d\d)`", text)) - set(TABLE["id"]) == set()
+    assert set(re.findall(r"\b([A-Z]\d\d)\b", text)) - set(TABLE["id"]) == set()
     cited = {key.strip() for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text) for key in keys.split(",")}
     assert cited - KEYS == set()
 
@@ -74,7 +74,7 @@ def test_errata_counts_its_rows(verdict):
 
 
 def test_errata_quotes_no_unchecked_row_but_mistral():
-    quoted = set(re.findall(r"`([A-Z]\d\d)`", (ROOT / "errata.md").read_text(encoding="utf-8")))
+    quoted = set(re.findall(r"\b([A-Z]\d\d)\b", (ROOT / "errata.md").read_text(encoding="utf-8")))
     assert {id for id in quoted if row(id).tier == "M"} == {"T05"}  # the row that says no figure was published
 
 
