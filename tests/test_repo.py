@@ -15,6 +15,8 @@ import pytest
 import yaml
 from execution import INPUTS, digest
 from making import OURS, make
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import scalinglaws
 
@@ -359,35 +361,99 @@ def test_library_is_imported_from_this_folder():
     assert Path(scalinglaws.__file__).parent == ROOT / "lib/scalinglaws"
 
 
-def test_an_ordinary_install_brings_the_small_data(tmp_path):
-    """From a copy, since a build writes beside the sources; without the clone on the path."""
+def wanted(dist, extra=""):
+    """Return the installed distributions that one asks for, and all that these ask for."""
+    found, todo = {}, [(dist, {extra, ""})]
+    while todo:
+        asking, extras = todo.pop()
+        for line in asking.requires or []:
+            need = Requirement(line)
+            name = canonicalize_name(need.name)
+            if name in found or not any(need.marker is None or need.marker.evaluate({"extra": e}) for e in extras):
+                continue
+            found[name] = importlib.metadata.distribution(name)
+            todo.append((found[name], {*need.extras, ""}))
+    return found.values()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Return the library's wheel, built from a copy, since a build writes beside the sources."""
     version = importlib.metadata.version("setuptools")
     if int(version.split(".")[0]) < 77:
         pytest.skip(f"setuptools is {version}, a build needs 77")
-    copy, site = tmp_path / "copy", tmp_path / "site"
+    folder = tmp_path_factory.mktemp("wheel")
     for name in ("lib", "data"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(
+            ROOT / name, folder / "copy" / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "runs")
+        )
     for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
-        shutil.copy(ROOT / name, copy)
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", tmp_path, copy)
-    run(*pip, "install", "--no-index", "--no-deps", "--target", site, *tmp_path.glob("*.whl"))
-    shutil.rmtree(copy)
+        shutil.copy(ROOT / name, folder / "copy")
+    run(*PIP, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", folder, folder / "copy")
+    return next(folder.glob("*.whl"))
+
+
+def empty_environment(wheel, folder, extra=""):
+    """Return the programs' folder of a new environment with the wheel, what it declares, and nothing else.
+
+    What it declares is linked from the environment that runs the tests, so that no test needs a network.
+    """
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / "bin/python"
+    run(*PIP, "--python", python, "install", "--no-index", "--no-deps", wheel)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+    for dist in wanted(next(importlib.metadata.distributions(name="scalinglaws", path=[str(site)])), extra):
+        for top in {file.parts[0] for file in dist.files} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(dist.locate_file(top))
+    return folder / "bin"
+
+
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+@pytest.mark.posix
+@pytest.mark.slow
+def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path, monkeypatch):
+    """Small data are in it, it needs no more than it declares, and what trains says what is missing."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    programs = empty_environment(wheel, tmp_path / "env")
     code = (
-        f"import sys; sys.path.insert(0, {str(site)!r})\n"
-        "from scalinglaws import cli, datasets, files, published\n"
-        "from scalinglaws.lab.corpus import codecs, MANIFEST\n"
+        "from scalinglaws import datasets, files, published\n"
         "from scalinglaws.laws import calibration\n"
         "derived = files.DATA / 'derived' / 'gadre-ranks.json'\n"
-        "print(calibration.STORED.is_file(), MANIFEST.is_file(), derived.is_file(), published.__file__)\n"
-        "print(*datasets.DATASETS['gadre-2024'].checksums())\n"
-        "codecs.codec_of('data/tokenizers/pystack-4096.json')\n"
-        "sys.exit(cli.main(['plan', '--flops', '1e21']))"
+        "print(calibration.STORED.is_file(), derived.is_file(), published.__file__)\n"
+        "print(*datasets.DATASETS['gadre-2024'].checksums(), (files.DATA / 'runs').exists())\n"
     )
-    printed = run(sys.executable, "-c", code, cwd=tmp_path).stdout
-    assert printed.startswith(f"True True True {site}")
-    assert "law    besiroglu2024" in printed
-    assert not (site / "scalinglaws/data/runs").exists()
+    printed = run(programs / "python", "-c", code, cwd=tmp_path).stdout.splitlines()
+    assert printed[0].startswith(f"True True {tmp_path}")
+    assert printed[1].endswith(" False")  # stored runs are the clone's
+    rows = [
+        (N, D, 1.8 + 480 * N**-0.35 + 2100 * D**-0.37) for N in (1e6, 1e7, 1e8, 1e9) for D in (1e8, 1e9, 1e10, 1e11)
+    ]
+    (tmp_path / "runs.csv").write_text("N,D,loss\n" + "".join(f"{N},{D},{loss:.3f}\n" for N, D, loss in rows))
+    assert "besiroglu2024" in run(programs / "scalinglaws", "plan", "--flops", "1e21", cwd=tmp_path).stdout
+    fitted = run(programs / "scalinglaws", "fit", "runs.csv", "--report", "fit.html", cwd=tmp_path)
+    assert "alpha" in fitted.stdout
+    assert (tmp_path / "fit.html").stat().st_size > 10_000
+    assert run(programs / "scalinglaws", "--version").stdout.split()[1] == wheel.name.split("-")[1]
+    refused = run(programs / "python", "-c", "import scalinglaws as sl; sl.train", cwd=tmp_path, check=False)
+    assert "scalinglaws.train needs torch: pip install" in refused.stderr
+
+
+@pytest.mark.posix
+@pytest.mark.slow
+def test_with_what_training_declares_it_trains(wheel, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    programs = empty_environment(wheel, tmp_path / "env", "train")
+    code = (
+        "import scalinglaws as sl\n"
+        "from scalinglaws.lab.corpus import codecs, MANIFEST\n"
+        "from scalinglaws.lab import sweep\n"
+        "codecs.codec_of('data/tokenizers/pystack-4096.json')\n"
+        "print(MANIFEST.is_file(), callable(sl.train))"
+    )
+    assert run(programs / "python", "-c", code, cwd=tmp_path).stdout.split() == ["True", "True"]
 
 
 def imported_modules(module):

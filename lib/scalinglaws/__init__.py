@@ -50,7 +50,13 @@ def __getattr__(name: str):
         return import_module(f"{__name__}.version").VERSION
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOMES[name]}")
+    try:
+        module = import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if not _HOMES[name].startswith("lab."):
+            raise
+        what = f"{__name__}.{name} needs {error.name}: pip install -e '.[train]' in the checkout"
+        raise ModuleNotFoundError(what, name=error.name) from error
     globals()[name] = found = getattr(module, name, module)
     return found
 
