@@ -47,8 +47,10 @@ def _undetermined(fit: Fit, usable: bool) -> Iterator[str]:
     """Parameters that can change without a change of the losses, and those at a bound or tightly correlated."""
     if not usable:
         jacobian = fit.problem.jacobian(fit.problem.center(fit.theta))
-        direction = np.abs(np.linalg.svd(jacobian, full_matrices=False)[2][-1])
-        names = [name for name, size in zip(fit.problem.free, direction, strict=True) if size > 0.3 * direction.max()]
+        _, singular, axes = np.linalg.svd(jacobian, full_matrices=False)
+        free = singular <= max(singular[-1], singular[0] / MAX_CONDITION)  # the directions that no loss tells
+        moves = np.linalg.norm(axes[free], axis=0)
+        names = [name for name, size in zip(fit.problem.free, moves, strict=True) if size > 0.3 * moves.max()]
         yield f"{' and '.join(names)} can change without a change of any loss by more than round-off"
     yield from (f"{name} is at its bound: these points say nothing about it beyond that" for name in fit.at_bound)
     for one, other, r in fit.correlations:

@@ -296,13 +296,13 @@ def fit(
     start = None
     if losses.size > MANY_POINTS:
         some = np.random.default_rng(0).choice(losses.size, MANY_POINTS, replace=False)
-        _, u, value, _ = _search(problem.only(some), delta)
+        _, u, value, _ = search(problem.only(some), delta)
         start = u[[np.argmin(value)]]
-    return _report(problem, *_search(problem, delta, start))
+    return report(problem, *search(problem, delta, start))
 
 
-def _search(problem: Problem, delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
-    """Starting points [S, p], the optima [S, p] they lead to, the objectives [S], and Huber's threshold."""
+def search(problem: Problem, delta: float | None, starts: Array | None = None) -> tuple[Array, Array, Array, float]:
+    """Return starting points [S, p], the optima [S, p] they lead to, the objectives [S], and Huber's threshold."""
     if starts is None:
         starts = problem.law.starts(problem.logs, problem.y)
         starts = starts if problem.pins is None else np.unique(starts[:, problem.pins.free], axis=0)
@@ -328,8 +328,8 @@ def _noise_threshold(residuals: Array) -> float:
     return HUBER_SIGMAS * max(MAD_TO_SIGMA * float(deviation), LEAST_SIGMA)
 
 
-def _report(problem: Problem, starts: Array, u: Array, value: Array, threshold: float) -> Fit:
-    """The best of the optima u [S, p], examined."""
+def report(problem: Problem, starts: Array, u: Array, value: Array, threshold: float) -> Fit:
+    """Return the best of the optima u [S, p], examined; all as `search` returns them."""
     n = problem.y.size
     agree = value <= value.min() * (1 + 1e-9) + 1e-28 * n
     law, best = problem.law, int(np.argmax(agree))  # the first: starts come best first
