@@ -419,6 +419,7 @@ def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     programs = empty_environment(wheel, tmp_path / "env")
     code = (
+        f"import {', '.join(name for name in modules() if '.lab' not in name and '.book' not in name)}\n"
         "from scalinglaws import datasets, files, published\n"
         "from scalinglaws.laws import calibration\n"
         "derived = files.DATA / 'derived' / 'gadre-ranks.json'\n"
