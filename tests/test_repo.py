@@ -420,8 +420,9 @@ def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path, monkeypatch):
     programs = empty_environment(wheel, tmp_path / "env")
     code = (
         f"import {', '.join(name for name in modules() if '.lab' not in name and '.book' not in name)}\n"
-        "from scalinglaws import datasets, files, published\n"
+        "from scalinglaws import config, datasets, files, published\n"
         "from scalinglaws.laws import calibration\n"
+        "config.from_json(config.to_json(config.DataConfig()), config.DataConfig)\n"
         "derived = files.DATA / 'derived' / 'gadre-ranks.json'\n"
         "print(calibration.STORED.is_file(), derived.is_file(), published.__file__)\n"
         "print(*datasets.DATASETS['gadre-2024'].checksums(), (files.DATA / 'runs').exists())\n"
