@@ -1,4 +1,4 @@
-"""Chains in context: one to four layers at two widths, four learning rates and more where the best was an end, three seeds (chapter 4).
+"""Chains in context: one to four layers at two widths, four learning rates or more, three seeds (chapter 4).
 
 scalinglaws sweep chains_depth --workers 2 --device cpu --precision bf16 --csv data/runs/chains_depth.csv
 """
