@@ -1,4 +1,4 @@
-"""Text in 4096 subwords: Adam and SGD with momentum by length, six learning rates each or more, three seeds (chapter 8).
+"""Text in 4096 subwords: Adam and SGD with momentum by length, six or more learning rates, three seeds (chapter 8).
 
 scalinglaws sweep optimizers_subwords --workers 2 --device cpu --precision bf16 --csv data/runs/optimizers_subwords.csv
 """
