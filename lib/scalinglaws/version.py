@@ -1,3 +1,3 @@
 """The version, in a module that loads nothing."""
 
-VERSION = "0.2.0"
+VERSION = "1.0.0"
