@@ -1,4 +1,4 @@
-"""``scalinglaws backtest``: how well a law foretells the dearer runs of a table from the cheaper ones."""
+"""``scalinglaws backtest``: how well a law predicts the more expensive runs of a table from the cheaper ones."""
 
 import argparse
 from pathlib import Path
@@ -28,7 +28,7 @@ def add(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hold a law against the dearer runs of a table; 1 when no fit to the cheaper ones can be made."""
+    """Hold a law against the more expensive runs of a table; 1 when no fit to the cheaper ones can be made."""
     from scalinglaws.files import write_text
     from scalinglaws.laws import LAWS
     from scalinglaws.laws.backtest import backtest

@@ -10,7 +10,7 @@ from scalinglaws.cli.words import amount, say
 
 def add(commands) -> None:
     """Declare ``scalinglaws predict``."""
-    what = "print the loss that a fit foretells, the interval of the law, and that of a new run"
+    what = "print the loss that a fit predicts, the interval of the law, and that of a new run"
     parser = commands.add_parser("predict", help=what, description=what)
     parser.add_argument("fit", metavar="FIT.json", help="what 'scalinglaws fit --json' printed")
     for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("U", "unique tokens"), ("x", "the only variable")):

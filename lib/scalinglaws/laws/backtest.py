@@ -30,7 +30,7 @@ REFITS = 199  # for the interval of each hidden run
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """What a fit to the runs below a part of the largest compute foretold of the rest. Arrays [n_hidden]."""
+    """What a fit to the runs below a part of the largest compute predicted of the rest. Arrays [n_hidden]."""
 
     factor: float
     found: Fit
@@ -134,7 +134,7 @@ def backtest(
     tie: Iterable[str] | Iterable[Iterable[str]] = (),
     **variables: ArrayLike | None,
 ) -> Backtest:  # fmt: skip
-    """Return what fits to the cheaper runs foretell of the dearer ones.
+    """Return what fits to the cheaper runs predict of the more expensive ones.
 
     >>> from scalinglaws.laws import chinchilla
     >>> N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e11, 6)))

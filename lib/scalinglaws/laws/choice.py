@@ -1,7 +1,7 @@
 """Which law? A choice among laws by hold-out over compute, with AIC and BIC beside it.
 
 Rule: of the laws that the points determine inside all bounds, those without lack of fit are taken; of these, those
-whose rms error on hidden, dearer runs is at most twice the lowest, over the cuts of which a fit saw three runs for each
+whose rms error on hidden, costly runs is at most twice the lowest, over the cuts of which a fit saw three runs for each
 fitted parameter of the largest law; of these the one with most of them, since its intervals admit what the others
 assume; of equals, the first in the list. Where every law has lack of fit, none of them admits the truth, and the one
 with the lowest rms error is taken. Where no cut leaves so many runs, BIC decides.

@@ -1,6 +1,6 @@
 r"""Laws of whole loss curves: the multi-power law of a schedule, and how curves of several sizes collapse.
 
-The multi-power law (Luo et al. 2025) foretells the loss after every step from the learning rates :math:`\eta`:
+The multi-power law (Luo et al. 2025) predicts the loss after every step from the learning rates :math:`\eta`:
 
 .. math::
 

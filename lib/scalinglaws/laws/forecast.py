@@ -1,7 +1,7 @@
-"""What a fit foretells of a run that was not made: the loss, the interval of the law, and that of the run.
+"""What a fit predicts of a run that was not made: the loss, the interval of the law, and that of the run.
 
 The interval of the law is of its parameters. That of a new run also has the scatter of runs, and what the law was seen
-to miss beyond its intervals when it foretold the dearer runs at hand from the cheaper ones (see `backtest`): an error
+to miss beyond its intervals when it predicted expensive runs at hand from the cheaper ones (see `backtest`): an error
 that grows as the logarithm of how far a forecast reaches.
 """
 
@@ -63,7 +63,7 @@ def predict(
     source: Fit | Bootstrap, *, level: float = 0.95, n: int = 999, seed: int = 0,
     clusters: ArrayLike | str | None = None, back: Backtest | None = None, **variables: ArrayLike | None,
 ) -> Forecast:  # fmt: skip
-    """Return the loss that a fit foretells, with the interval of the law and that of a new run.
+    """Return the loss that a fit predicts, with the interval of the law and that of a new run.
 
     >>> from scalinglaws.laws import chinchilla
     >>> from scalinglaws.laws.fit import fit
@@ -84,7 +84,7 @@ def predict(
     back : Backtest, optional
         Of the same runs; left out, it is made where the law's variables give the compute.
     **variables : array_like
-        Of the runs to foretell, by letter, as the fitted points were counted.
+        Of the runs to predict, by letter, as the fitted points were counted.
 
     Returns
     -------
