@@ -13,7 +13,9 @@ from sphinx.application import Sphinx
 
 PUBLISHED = "published"  # the page of published figures
 CODE = re.compile(r"\b[A-Z]\d\d\b")
-UNTOUCHED = re.compile(r'(?s)(<(?:div|span) class="math.*?</(?:div|span)>|<[^>]*>)')  # TeX and tags
+# TeX, scripts (where `i<a` begins no link) and tags
+UNTOUCHED = re.compile(r'(?s)(<(?:div|span) class="math.*?</(?:div|span)>|<script\b.*?</script>|<[^>]*>)')
+FORMULA = re.compile(r'(?s)([(\[“]*)(<span class="math[^>]*>\\\(.*?\\\)</span>)([.,;:!?)\]”’]*)')
 
 
 @cache
@@ -50,6 +52,13 @@ def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         elif not closed and not part.startswith("<"):
             parts[i] = CODE.sub(linked, part)
     context["body"] = "".join(parts)
+
+
+def hold_together(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Keep the period after a formula, and the bracket before it, on its line: MathJax sets it as a box of its own."""
+    if "body" in context:
+        held = r'<span class="held">\1\2\3</span>'
+        context["body"] = FORMULA.sub(lambda m: m.expand(held) if m[1] or m[3] else m[0], context["body"])
 
 
 def between_panels(svg: str) -> list[float]:

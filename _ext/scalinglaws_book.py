@@ -8,7 +8,7 @@ from typing import Any
 import sphinx_thebe
 from docutils import nodes
 from execution import digest, execute_first
-from pages import link_codes, tell_panels
+from pages import hold_together, link_codes, tell_panels
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -99,6 +99,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("book_assets", "", "html")
     app.add_js_file("print.js")
     app.add_js_file("figures.js")
+    app.add_js_file("formulas.js")
+    app.add_js_file("tables.js")
     app.add_js_file("claims.js")
     app.connect("config-inited", watch_inputs)
     app.connect("config-inited", silence_thebe)
@@ -107,6 +109,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", require_alt_text)
     app.connect("html-page-context", name_list_items)
     app.connect("html-page-context", link_codes)
+    app.connect("html-page-context", hold_together)
     app.connect("html-page-context", tell_panels)
     app.connect("build-finished", lighten_figures)
     app.connect("build-finished", leave_search_to_its_page)

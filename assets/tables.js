@@ -1,0 +1,7 @@
+// Of a table whose cells are stacked on a phone the heads are hidden: each cell is told its own, which book.css shows.
+addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.stacked")) {
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
+    for (const row of table.tBodies[0].rows) for (const cell of row.cells) cell.dataset.head = `${heads[cell.cellIndex]}: `;
+  }
+});
