@@ -54,7 +54,9 @@ def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["body"] = "".join(parts)
 
 
-def hold_together(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def hold_together(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
     """Keep the period after a formula, and the bracket before it, on its line: MathJax sets it as a box of its own."""
     if "body" in context:
         held = r'<span class="held">\1\2\3</span>'

@@ -130,7 +130,9 @@ def sweeps() -> HTML:
     rows.append(["all", flops, "", count, hours])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
     heads = "".join(f'<th scope="col">{name}</th>' for name in ("Sweep", "FLOPs", "What", "Runs", "Hours"))
-    return HTML(f'<table class="chapter-map sweeps stacked"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>')
+    return HTML(
+        f'<table class="chapter-map sweeps stacked"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
 def _sums(sums: np.ndarray) -> tuple[str, str, str]:

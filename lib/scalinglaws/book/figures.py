@@ -199,7 +199,8 @@ def exponents(ax: Axes, table: pd.DataFrame) -> None:
     for k, (approach, rows) in enumerate(table.groupby("approach", sort=True)):
         y = np.array([sets.index(name) for name in rows["set"]]) + 0.3 * k - 0.15
         off = np.abs(rows[["a_low", "a_high"]].to_numpy().T - rows["a"].to_numpy())
-        look: dict[str, Any] = {"color": f"C{k}", "fmt": "os^"[k % 3], "markersize": 4, "capsize": 2}
+        color, mark = {"1": ("C0", "o"), "2": ("C1", "D"), "3": ("C2", "s")}[approach]  # as in chapter 11
+        look: dict[str, Any] = {"color": color, "fmt": mark, "markersize": 4, "capsize": 2}
         ax.errorbar(rows["a"], y, xerr=off, label=f"approach {approach}, 95%", **look)
         label = "published, same approach" if k == 0 else None
         ax.plot(rows["published_a"], y, "D", color="0.3", fillstyle="none", markersize=6, label=label)
