@@ -44,7 +44,7 @@ def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 
     parts, closed = UNTOUCHED.split(context["body"]), []
     for i, part in enumerate(parts):
-        tag = re.match(r"<(/?)(a|pre|h\d|script|style|svg|button|option)\b", part)
+        tag = re.match(r"<(/?)(a|pre|h\d|style|svg|button|option)\b", part)
         if tag and tag[1]:
             closed = closed[:-1]
         elif tag and not part.endswith("/>"):
@@ -66,15 +66,22 @@ def hold_together(
 def between_panels(svg: str) -> list[float]:
     """Where a figure of matplotlib's can be cut into panels, as shares of its width; none if they do not lie in a row.
 
-    A cut is just right of a panel's frame: what labels the next one's axis stays with the next one.
+    A cut is just left of what labels the next panel's axis.
     """
     width = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
-    frame = r'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="M ([\d.]+) ([\d.]+)\s+L ([\d.]+) [\d.]+'
-    boxes = sorted((float(x0), float(x1), float(y)) for x0, y, x1 in re.findall(frame, svg))
-    in_a_row = all(a[1] < b[0] and abs(a[2] - b[2]) < 1 for a, b in itertools.pairwise(boxes))
-    if not width or len(boxes) not in (2, 3) or not in_a_row:
+    frame = r'\s*<g id="patch_\d+">\s*<path d="M ([\d.]+) ([\d.]+)\s+L ([\d.]+) [\d.]+'
+    text = r'"translate\(([\d.]+) [\d.]+\)( rotate\(-90\))? scale\(([\d.]+) '  # upright ones by their foot
+    panels = []
+    for panel in re.split(r'<g id="axes_\d+">', svg)[1:]:
+        if found := re.match(frame, panel):
+            left, top, right = (float(x) for x in found.groups())
+            texts = (float(x) - (80 * float(size) if upright else 0) for x, upright, size in re.findall(text, panel))
+            panels.append((left, right, top, min([left, *texts])))
+    panels.sort()
+    in_a_row = all(a[1] < b[0] and abs(a[2] - b[2]) < 1 for a, b in itertools.pairwise(panels))
+    if not width or len(panels) not in (2, 3) or not in_a_row:
         return []
-    return [(right + 6) / float(width[1]) for _, right, _ in boxes[:-1]]
+    return [max(a[1] + 2, b[3] - 2) / float(width[1]) for a, b in itertools.pairwise(panels)]
 
 
 def tell_panels(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:

@@ -9,28 +9,28 @@
   addEventListener("DOMContentLoaded", () => {
     window.MathJax?.startup?.promise.then(() => {
       fitAll(document);
-      narrow.addEventListener("change", () => restore().then(() => fitAll(document))); // a phone that is turned
+      narrow.addEventListener("change", () => (restore(), fitAll(document))); // a phone that is turned
       document.addEventListener("toggle", (event) => fitAll(event.target), true); // what was folded had no width
     });
   });
 
-  async function fitAll(root) {
+  function fitAll(root) {
     if (!narrow.matches) return;
-    for (const box of root.querySelectorAll("div.math")) await fit(box);
+    for (const box of root.querySelectorAll("div.math")) fit(box);
   }
 
-  async function fit(box) {
+  function fit(box) {
     const [item] = MathJax.startup.document.getMathItemsWithin([box]);
     if (!item || tooWide(box) <= 1) return;
     changed.set(box, item.math);
-    for (let level = 1; tooWide(box) > SMALLER && level <= 4; level++) await set(box, broken(changed.get(box), level));
+    for (let level = 1; tooWide(box) > SMALLER && level <= 4; level++) set(box, broken(changed.get(box), level));
     if (tooWide(box) > 1) box.style.fontSize = `${98 / tooWide(box)}%`;
   }
 
-  async function restore() {
+  function restore() {
     for (const [box, tex] of changed) {
       box.style.fontSize = "";
-      await set(box, tex);
+      set(box, tex);
     }
     changed.clear();
   }
@@ -40,10 +40,10 @@
     return formula.scrollWidth / (formula.clientWidth || Infinity);
   }
 
-  async function set(box, tex) {
+  function set(box, tex) {
     MathJax.typesetClear([box]);
     box.querySelector("mjx-container").replaceWith(`\\[${tex}\\]`);
-    await MathJax.typesetPromise([box]);
+    MathJax.typeset([box]);
   }
 
   // Level 1 breaks at wide spaces, 2 also at the next smaller ones, 3 before relations, 4 before plus and minus; never

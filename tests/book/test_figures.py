@@ -206,7 +206,7 @@ def test_valleys_show_runs_curves_and_minima(how):
         assert sizes[losses.argmin()] == pytest.approx(best, rel=0.1)  # a step of the curve is 12%
         assert minimum.get_ydata()[0] == pytest.approx(losses.min(), rel=5e-4)  # half a step off
         assert np.interp(isoflops["N"][own], sizes, losses) == pytest.approx(isoflops["L"][own], rel=0.02)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1e18", "1e19", "1e20"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1 × 10¹⁸", "1 × 10¹⁹", "1 × 10²⁰"]
 
 
 def test_valleys_show_what_was_refused_as_such():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import pytest
 from browsing import ROOT
-from pages import between_panels, link_codes
+from pages import between_panels, hold_together, link_codes
 
 
 def linked(body, page="chapters/01_power_laws"):
@@ -40,14 +40,27 @@ def test_elsewhere_a_code_is_left_alone(body):
 
 def test_after_what_is_left_alone_codes_are_linked_again():
     assert linked("<pre><span>K01</span></pre><p>K01<br/>K02</p>").count("<a ") == 2
+    assert linked("<script>for (i=0;i<a.length;i++) if (b>c) d()</script><p>K01</p>").count("<a ") == 1
 
 
 def test_the_page_of_published_figures_does_not_lead_to_itself():
     assert linked("<p>K01</p>", "published") == "<p>K01</p>"
 
 
-def svg(rows, columns, **options):
+def test_a_formula_keeps_the_signs_that_touch_it():
+    formula = '<span class="math notranslate nohighlight">\\(x\\)</span>'
+    for body, held in {
+        f"<p>({formula}), then {formula}</p>": f'<p><span class="held">({formula}),</span> then {formula}</p>',
+        f"<p>{formula} and {formula}.</p>": f'<p>{formula} and <span class="held">{formula}.</span></p>',
+    }.items():
+        context = {"body": body}
+        hold_together(None, "intro", "", context, None)
+        assert context["body"] == held
+
+
+def svg(rows, columns, draw=lambda figure: None, **options):
     figure, _ = plt.subplots(rows, columns, layout="constrained", **options)
+    draw(figure)
     file = io.StringIO()
     figure.savefig(file, format="svg")
     plt.close(figure)
@@ -59,6 +72,21 @@ def test_two_panels_part_between_their_frames():
     assert 0.6 < cut < 0.8
     first, second = between_panels(svg(1, 3))
     assert first < 0.5 < second
+
+
+def test_a_cut_leaves_each_panel_its_own_words():
+    ends = []
+
+    def draw(figure):
+        left, right = figure.axes
+        left.set(xlim=(0, 10**6), xticks=(0, 10**6))  # a number that hangs over the frame
+        right.set_ylabel("loss (nats)")
+        figure.draw_without_rendering()
+        width = figure.bbox.width
+        ends.extend((left.get_tightbbox().x1 / width, right.get_tightbbox().x0 / width))
+
+    (cut,) = between_panels(svg(1, 2, draw))
+    assert ends[0] < cut < ends[1]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (2, 2), (1, 4)])

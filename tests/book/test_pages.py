@@ -95,10 +95,12 @@ MEASURES = """() => {
 
 # ---- On a phone ----
 
-# Code, tables and long equations scroll in boxes of their own; the page itself never moves sideways.
+# Code and wide tables scroll in boxes of their own; formulas and the page itself never move sideways.
 TOO_WIDE = """document.scrollingElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('article *')]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5)
     .map(e => e.outerHTML.slice(0, 80)).concat('the page')"""
+SIDEWAYS = """[...document.querySelectorAll('article div.math mjx-container')]
+    .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 80))"""
 
 
 def no_way_past_the_frame(page):
@@ -195,7 +197,7 @@ def on_a_phone(page):
     dress(page, color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
-    seen = {"too wide": page.evaluate(TOO_WIDE), "moving": page.evaluate(MOVING)}
+    seen = {"too wide": page.evaluate(TOO_WIDE), "sideways": page.evaluate(SIDEWAYS), "moving": page.evaluate(MOVING)}
     seen["first Tab stop that fails"] = no_way_past_the_frame(page)  # before anything is clicked
     seen["small figure"] = figures_that_stay_small(page)
     page.wait_for_timeout(400)  # the theme gives boxes that scroll a Tab stop 300 ms after a window has a new size
@@ -248,7 +250,10 @@ def test_pages_open_without_an_error_and_ask_nothing_of_the_network(visits):
     [
         *(("day", what) for what in (*FAULTS, "level of heading skipped", "barriers", "weak text", "faint text")),
         *(("night", what) for what in ("weak text", "faint text", "glaring figures")),
-        *(("phone", what) for what in ("barriers", "too wide", "first Tab stop that fails", "moving", "small figure")),
+        *(
+            ("phone", what)
+            for what in ("barriers", "too wide", "sideways", "first Tab stop that fails", "moving", "small figure")
+        ),
     ],
 )
 def test_pages_have_no(when, what, visits):

@@ -16,6 +16,7 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from scalinglaws.book.claims import number
 from scalinglaws.counting import tokens_6nd
 from scalinglaws.laws.backtest import Backtest
 from scalinglaws.laws.bootstrap import Bootstrap
@@ -199,8 +200,8 @@ def exponents(ax: Axes, table: pd.DataFrame) -> None:
     for k, (approach, rows) in enumerate(table.groupby("approach", sort=True)):
         y = np.array([sets.index(name) for name in rows["set"]]) + 0.3 * k - 0.15
         off = np.abs(rows[["a_low", "a_high"]].to_numpy().T - rows["a"].to_numpy())
-        color, mark = {"1": ("C0", "o"), "2": ("C1", "D"), "3": ("C2", "s")}[approach]  # as in chapter 11
-        look: dict[str, Any] = {"color": color, "fmt": mark, "markersize": 4, "capsize": 2}
+        color = f"C{int(approach) - 1}"  # as in the other figures of chapter 11
+        look: dict[str, Any] = {"color": color, "fmt": "os^"[k % 3], "markersize": 4, "capsize": 2}
         ax.errorbar(rows["a"], y, xerr=off, label=f"approach {approach}, 95%", **look)
         label = "published, same approach" if k == 0 else None
         ax.plot(rows["published_a"], y, "D", color="0.3", fillstyle="none", markersize=6, label=label)
@@ -249,7 +250,7 @@ def valleys(
     for k, (level, shade) in enumerate(zip(at, shades(at.size), strict=True)):
         sizes, losses = N[nearest == k], L[nearest == k]
         look: dict[str, Any] = {"color": shade, "markersize": 4}
-        ax.plot(sizes, losses, MARKS[k % len(MARKS)], label=f"{level:.2g}".replace("e+", "e"), **look)
+        ax.plot(sizes, losses, MARKS[k % len(MARKS)], label=number(level, "{:.2g}"), **look)
         if not sizes.size:
             continue  # no run is near this budget
         x, curve, best, least, solid = _slice(found, of_budget.get(level), level, sizes, losses)
