@@ -1,12 +1,15 @@
 """What is done to finished pages: codes lead to their rows, and a phone learns where figures part."""
 
 import io
+import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
 from browsing import ROOT
 from pages import between_panels, hold_together, link_codes
+
+from scalinglaws.book.chapter import published_rows
 
 
 def linked(body, page="chapters/01_power_laws"):
@@ -92,3 +95,15 @@ def test_a_cut_leaves_each_panel_its_own_words():
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 1), (2, 2), (1, 4)])
 def test_other_figures_stay_whole(rows, columns):
     assert between_panels(svg(rows, columns)) == []
+
+
+def test_published_formulas_are_typeset():
+    page = published_rows("K").data
+    for written in (
+        "[(N<sub>c</sub>/N)<sup>α<sub>N</sub>/α<sub>D</sub></sup> + D<sub>c</sub>/D]<sup>α<sub>D</sub></sup>",
+        "5 × 10<sup>3</sup> · N<sup>0.74</sup>",
+        "10<sup>9</sup> non-embedding parameters",
+        "at fixed batch_tokens",
+    ):
+        assert written in page
+    assert not re.search(r"\^|alpha|\d e", page)

@@ -30,6 +30,7 @@ __all__ = ["chapters", "published_rows", "quote", "quotes", "setup", "show", "st
 
 # "default" first: a reader's own matplotlibrc must not change the book's figures.
 STYLE = ["default", str(PACKAGE / "book" / "book.mplstyle")]
+GREEK = dict(zip(("alpha", "beta", "gamma", "delta", "eta", "lambda", "sigma", "tau"), "αβγδηλστ", strict=True))
 GLUED = "application/papermill.record/"  # before the type of what is kept for the prose and not shown
 
 Quoted = TypeVar("Quoted", bound=float | str)
@@ -106,10 +107,24 @@ def published_rows(letter: str) -> HTML:
     for row in published.table().query("id.str.startswith(@letter)").to_dict("records"):
         figures = " ".join(filter(None, (row["text"], row["unit"] if row["unit"] != "1" else "", row["uncertainty"])))
         paper = re.sub(r"^([a-z]+)(\d{4}).*", lambda key: f"{key[1].title()} {key[2]}", row["paper"])
-        source = f"{paper}, {row['where']}; tier {row['tier']}" + (f"; {row['note']}" if row["note"] else "")
-        body = f"{escape(row['quantity'])}: {escape(figures)}<br><span class='source'>{escape(source)}</span>"
+        note = f"; {_typeset(row['note'])}" if row["note"] else ""
+        source = f"{escape(paper)}, {escape(row['where'])}; tier {row['tier']}{note}"
+        body = f"{_typeset(row['quantity'])}: {_typeset(figures)}<br><span class='source'>{source}</span>"
         rows.append(f'<dt id="{row["id"]}">{row["id"]}</dt><dd>{body}</dd>')
     return HTML(f'<dl class="published-rows">{"".join(rows)}</dl>')
+
+
+def _typeset(text: str) -> str:
+    """A formula typed in plain letters as HTML: Greek letters, powers and indices, such as 5e3 * N^0.74 or alpha_N."""
+    text = escape(text, quote=False).replace(" * ", " · ").replace("_star", "*")
+    text = re.sub(r"(?<![\w.])1e(-?\d+)\b", r"10^\1", text)
+    text = re.sub(r"(?<![\w.])(\d+(?:\.\d+)?)e(-?\d+)\b", r"\1 × 10^\2", text)
+    text = re.sub(r"\b(alpha|beta|gamma|delta|eta|lambda|sigma|tau)(?![a-z])", lambda name: GREEK[name[1]], text)
+    text = re.sub(r"\^(-?\w+(?:\.\d+)?|\([^()]*\))", lambda power: f"<sup>{power[1].strip('()')}</sup>", text)
+    text = re.sub(
+        r"(?<!\w)([A-Za-zα-ω])_(\w+)", lambda index: f"{index[1]}<sub>{index[2].replace('_', ', ')}</sub>", text
+    )
+    return text.replace("<sub>inf</sub>", "<sub>∞</sub>").replace("<sup>-", "<sup>−")
 
 
 def sweeps() -> HTML:
