@@ -118,12 +118,11 @@ def _typeset(text: str) -> str:
     """A formula typed in plain letters as HTML: Greek letters, powers and indices, such as 5e3 * N^0.74 or alpha_N."""
     text = escape(text, quote=False).replace(" * ", " · ").replace("_star", "*")
     text = re.sub(r"(?<![\w.])1e(-?\d+)\b", r"10^\1", text)
-    text = re.sub(r"(?<![\w.])(\d+(?:\.\d+)?)e(-?\d+)\b", r"\1 × 10^\2", text)
+    text = re.sub(r"(?<![\w./])(\d+(?:\.\d+)?)e(-?\d+)\b", r"\1 × 10^\2", text)
     text = re.sub(r"\b(alpha|beta|gamma|delta|eta|lambda|sigma|tau)(?![a-z])", lambda name: GREEK[name[1]], text)
-    text = re.sub(r"\^(-?\w+(?:\.\d+)?|\([^()]*\))", lambda power: f"<sup>{power[1].strip('()')}</sup>", text)
-    text = re.sub(
-        r"(?<!\w)([A-Za-zα-ω])_(\w+)", lambda index: f"{index[1]}<sub>{index[2].replace('_', ', ')}</sub>", text
-    )
+    text = re.sub(r"\^(-?\d+/\d+|-?\w+(?:\.\d+)?|\([^()]*\))", lambda power: f"<sup>{power[1].strip('()')}</sup>", text)
+    index = r"(?<!\w)([A-Za-zα-ω])_(\w+|\{[^{}]*\})"
+    text = re.sub(index, lambda part: f"{part[1]}<sub>{part[2].strip('{}').replace('_', ', ')}</sub>", text)
     return text.replace("<sub>inf</sub>", "<sub>∞</sub>").replace("<sup>-", "<sup>−")
 
 
