@@ -126,7 +126,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     groups = rows.groupby(KEYS[:-1], sort=False)
     out = pd.DataFrame({"sets": groups.size(), "grid_width": groups["grid_width"].median()})
     for q in (0.05, 0.25, 0.5, 0.75, 0.95):
-        out[f"{100 * q:g}%"] = groups["share"].quantile(q, interpolation="higher")
+        out[f"{100 * q:g}%"] = groups["share"].quantile(q, interpolation="midpoint")  # of the infinite, too
     for prefix in ("", "half_"):
         out[f"{prefix}runs"] = groups[f"{prefix}runs"].median()
         out[f"{prefix}held"] = 100 * groups[f"{prefix}held"].mean()

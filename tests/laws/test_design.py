@@ -250,3 +250,47 @@ def test_a_stored_set_is_made_again(benchmark, case, number):
     for name in ("grid_width", "width", "share", "half_width", "error"):
         assert again[name] == pytest.approx(stored[name], rel=0.02, abs=1e-3), name
     assert again["runs"] == stored["runs"]
+
+
+# ---- The stored replay on a grid of real runs ----
+
+
+@pytest.fixture(scope="module")
+def replay():
+    return script("replay")
+
+
+@pytest.fixture(scope="module")
+def replayed():
+    return pd.read_csv(DATA / "design_replay.csv")
+
+
+def test_replayed_designs_cost_at_most_half_of_a_grid_and_less_than_random_runs(replay, replayed):
+    """The criterion of the benchmark; and what it says of the sum, which is no law of these runs."""
+    assert replayed.groupby(["law", "choice"])["number"].agg(["nunique", "size"]).to_numpy().tolist() == [[40, 40]] * 4
+    table = replay.table(replayed)
+    assert table.loc[("bracket", "design"), "50%"] <= 0.5 < table.loc[("bracket", "random"), "50%"]
+    assert table["held"].xs("design", level="choice").to_dict() == {"bracket": 97.5, "sum": 70.0}
+
+
+@pytest.mark.parametrize("key", [("bracket", "design", 1), ("bracket", "random", 2), ("sum", "design", 2)])
+def test_a_stored_replay_is_made_again(replay, replayed, key):
+    stored = replayed.set_index(replay.KEYS).loc[key]
+    again = replay.made(*key)
+    for name in ("grid_width", "width", "share", "off", "half_width"):
+        assert again[name] == pytest.approx(stored[name], rel=0.02, abs=1e-3), name
+    assert again["runs"] == stored["runs"]
+
+
+def test_a_replay_takes_each_run_once_and_the_seeds_of_a_cell_in_order(replay):
+    every = replay.pool(0)
+    assert every.groupby("cell").size().tolist() == [3] * 42
+    taken, C = every["flops"].rank() <= 42, replay.BEYOND * every["flops"].max()
+    taken &= every["order"] == 0
+    source, budget = replay.known(every[taken], replay.LAWS["sum"], 0, C)[0], 5e12
+    for take in (replay._chosen, replay._drawn):
+        new = take(every, taken, source, budget, C) & ~taken
+        assert 1 <= new.sum() <= replay.RUNS
+        assert every.loc[new, "flops"].sum() <= budget
+        both = every[taken | new]
+        assert (both.groupby("cell")["order"].max() + 1).tolist() == both.groupby("cell").size().tolist()
