@@ -334,3 +334,8 @@ def test_the_interval_over_seeds_is_that_of_students_t():
     np.testing.assert_allclose((found["low"], found["high"]), interval, rtol=1e-12)
     moved = book.over_seeds(values, ours=7.0)
     assert moved["high"] - 7.0 == pytest.approx(interval.high - values.mean(), rel=1e-12)
+
+
+def test_the_words_of_a_claim_are_set_as_the_book_prints_numbers():
+    words = claims._typeset("Kaplan's 2^18 tokens, -0.03; \\(a' 2^{-11}\\), x^-alpha on 2026-11-30")
+    assert words == "Kaplan’s 2¹⁸ tokens, −0.03; \\(a' 2^{-11}\\), x^-alpha on 2026-11-30"

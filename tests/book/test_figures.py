@@ -98,7 +98,7 @@ def test_power_law_shows_the_runs_and_the_fit(law):
     drawn = lines(ax)
     assert np.array_equal(drawn["runs"].get_xydata(), np.stack([x, L], axis=1))
     formula = next(label for label in drawn if "D^" in label)
-    assert f"{found.theta['alpha']:.5g}" in formula
+    assert f"{found.theta['alpha']:.3g}" in formula
     sizes, losses = drawn[formula].get_data()
     assert (sizes[0], sizes[-1]) == pytest.approx((x[0], x[-1]))
     assert losses == pytest.approx(found.predict(x=sizes))

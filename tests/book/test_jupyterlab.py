@@ -203,7 +203,7 @@ def turned(lab):
         slider.press("ArrowLeft" if before == slider.get_attribute("max") else "ArrowRight")
         keys[name] = float(before), float(slider.input_value())
     trained.locator("button", has_text="Train it").click()
-    points = trained.locator("g[clip-path] circle.kind-2")
+    points = trained.locator("g[clip-path] circle.kind-0")
     expect(points).to_have_count(len(POINTS) + 1, timeout=PATIENCE)
     return keys, trained.locator(".jupyter-widgets.widget-label").inner_text(), json.loads(lab.run().inner_text())
 

@@ -29,6 +29,7 @@ __all__ = ["Claim", "Claims", "claim", "collect", "counts", "in_words", "list_ht
 RECORDS = "SCALINGLAWS_CLAIMS"  # environment variable: the folder in which claims leave their records
 POWER = (1.96 + 0.84) / 1.96  # over the half width of a 95% interval: an effect seen in 80% of repetitions
 NOTHING = "Nothing to check: the runs are not on this machine."  # what an empty table of claims says
+RAISED = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
     "reproduced in direction": "↗",
@@ -50,8 +51,16 @@ def number(value: float | str, fmt: str = "{:.3g}") -> str:
 
 
 def _power_of_ten(match: re.Match[str]) -> str:
-    sign = "⁻" if match[1] == "-" else ""
-    return f" × 10{sign}" + match[2].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return " × 10" + ("−" * (match[1] == "-") + match[2]).translate(RAISED)
+
+
+def _typeset(text: str) -> str:
+    """Words of the registry as a page has them: a true minus sign, raised powers, curly apostrophes; TeX stays TeX."""
+    parts = re.split(r"(\\\(.*?\\\))", text)
+    for k, words in list(enumerate(parts))[::2]:
+        words = re.sub(r"(?<=\d)\^(\d+)", lambda power: power[1].translate(RAISED), number(words, "{}"))
+        parts[k] = re.sub(r"(?<=\w)'", "’", words)
+    return "".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +116,15 @@ class Claim(Entry):
     def _box(self, tag: str, link: str | None = None, chapter: str = "") -> str:
         """The claim as an HTML element; with ``link`` it leads to its place there, and says what a page sorts it by."""
         anchor, word = f"claim-{escape(self.id)}", self.verdict.replace(" ", "-")
-        place, statement = f' id="{anchor}"', escape(self.statement)
+        place, statement = f' id="{anchor}"', escape(_typeset(self.statement))
         if link is not None:
             sorts = {"verdict": self.verdict, "kind": self.kind, "chapter": chapter, "section": self.section}
             place = "".join(f' data-{name}="{escape(value)}"' for name, value in sorts.items())
             statement = f'<a href="{link}#{anchor}">{statement}</a>'
         verdict = f'<span class="verdict verdict-{word}">{MARKS[self.verdict]} {self.verdict}</span>'
-        rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in self._rows())
+        rows = "".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(_typeset(value))}</dd></div>" for name, value in self._rows()
+        )
         return (  # the last class lets MathJax in, which otherwise leaves a cell's HTML alone
             f'<{tag} class="claim claim-{word} tex2jax_process"{place}>'
             f'<p class="claim-statement">{verdict} {statement}</p><dl>{rows}</dl></{tag}>'

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from scalinglaws.book.claims import number
@@ -140,7 +140,7 @@ def power_law(
     ax.plot(inside, fit.predict(**{letter: inside}), color="C1", label=_formula(fit, symbol))
     floor = fit.theta["E"] if fit.law.has_floor else 0.0
     if floor > 0:
-        ax.axhline(floor, color="C2", linestyle=":", label=f"floor {floor:.5g}")
+        ax.axhline(floor, color="C2", linestyle=":", label=f"floor {floor:.4g}")
     ax.plot(x[fitted], L[fitted], "o", color="C0", label="runs")
     if not fitted.all():
         ax.plot(x[~fitted], L[~fitted], "o", color="C0", markerfacecolor="none", label="runs not in the fit")
@@ -345,8 +345,8 @@ def _formula(fit: Fit, symbol: str) -> str:
     """The fitted law with its numbers, for a legend; its name if it is no power."""
     if not isinstance(fit.law, PowerSum):
         return fit.law.name
-    floor = f"{fit.theta['E']:.5g} + " if fit.law.has_floor else ""
-    return rf"${floor}{fit.theta['A']:.5g}\,{symbol}^{{-{fit.theta['alpha']:.5g}}}$"
+    floor = f"{fit.theta['E']:.4g} + " if fit.law.has_floor else ""
+    return rf"${floor}{fit.theta['A']:.3g}\,{symbol}^{{-{fit.theta['alpha']:.3g}}}$"
 
 
 def _log_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
@@ -355,5 +355,5 @@ def _log_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
     low, high = ax.get_ylim()
     if high < 10 * low:
         ax.yaxis.set_major_locator(MaxNLocator(6))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))  # as many digits at every tick
         ax.yaxis.set_minor_formatter(NullFormatter())

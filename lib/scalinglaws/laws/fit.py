@@ -448,8 +448,9 @@ def _checked_points(law: Law, x: Mapping[str, ArrayLike], L: ArrayLike, p: int) 
         slope = (a @ b) / (a @ a)
         off_line = np.sqrt(np.mean((b - slope * a) ** 2))
         if slope > 0 and off_line < MIN_OFF_LINE:
+            how_near = f"to {100 * off_line:.2g}%" if off_line > 1e-9 else "exactly"
             raise FitError(
-                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, to {100 * off_line:.2g}%), so that their terms "
+                f"{other} follows {one} ({other} ∝ {one}^{slope:.4g}, {how_near}), so that their terms "
                 f"cannot be told apart; vary {other} at fixed {one}"
             )
     return columns, losses

@@ -86,7 +86,8 @@ function chart(describe) {
 
   function tick(value, axis) {
     const power = Math.log10(Math.abs(value));
-    if (axis.log && Math.abs(power - Math.round(power)) < 1e-9 && Math.abs(power) >= 3) return `10${raised(Math.round(power))}`;
+    const decades = axis.log && axis.high / axis.low >= 1000; // else 1,000 stands between 300 and 3,000
+    if (decades && Math.abs(power - Math.round(power)) < 1e-9 && Math.abs(power) >= 3) return `10${raised(Math.round(power))}`;
     return words(value);
   }
 

@@ -15,9 +15,9 @@ function show(state) {
     x: { label: data.x, low: data.low, high: data.high, log: true },
     y: { label: "loss (nats per token)", low: Math.min(...all) * 0.96, high: Math.max(...all) * 1.05, log: true },
     shapes: [
-      { dots: data.points, kind: 2, label: data.points.length ? "runs" : "", size: 3.2 },
-      { line, kind: 0, label: "E + A / xᵅ" },
-      ...(E > 0 ? [{ across: E, kind: 1, dashed: true, label: "floor E" }] : []),
+      { dots: data.points, kind: 0, label: data.points.length ? "runs" : "", size: 3.2 },
+      { line, kind: 1, label: "E + A / xᵅ" },
+      ...(E > 0 ? [{ across: E, kind: 2, dashed: true, label: "floor E" }] : []),
       { dots: [[x, loss]], kind: 3, size: 6 },
     ],
     says: `At x = ${words(x)} the loss is ${words(loss, 4)}; ten times as much makes it ${words(tenfold, 4)}. The slope there, in two logarithmic axes, is −${words(slope)}; far above the floor it would be −${words(alpha)}.`,

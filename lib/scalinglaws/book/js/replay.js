@@ -1,6 +1,8 @@
 // Stored training runs: a curve, and where the finished run lies among all others.
 // data: {runs: {name: {label, curve: [[tokens, loss], ...], tokens, flops, loss}}}
 
+const whole = (tokens) => Math.round(tokens).toLocaleString("en-US");
+
 /** The last point of a curve that was reached after `share` of its tokens. */
 function compute({ run, share, data }) {
   const { curve, tokens } = data.runs[run];
@@ -25,7 +27,7 @@ function show(state) {
       { line: curve.filter(([t]) => t <= at).map(([t, v]) => [t * per_token, v]), kind: 1, label: "this run" },
       { dots: [[at * per_token, loss]], kind: 3, size: 6 },
     ],
-    says: `${data.runs[run].label}: after ${words(at)} of ${words(tokens)} tokens (${words(at * per_token)} FLOPs) the training loss is ${words(loss, 4)}; finished, the run scores ${words(last, 4)} on held-out text.`,
+    says: `${data.runs[run].label}: after ${whole(at)} of ${whole(tokens)} tokens (${words(at * per_token)} FLOPs) the training loss is ${words(loss, 4)}; finished, the run scores ${words(last, 4)} on held-out text.`,
   };
 }
 

@@ -24,7 +24,7 @@ function show({ parametrization, octave, data }) {
       ...valleys.map(([, valley], kind) => ({ dots: at(valley) ? [[octave, at(valley)[1]]] : [], kind, size: 5 })),
       { down: octave, kind: 5, faint: true },
     ],
-    says: `Loss at 2${raised(octave)}, by width: ${each}. Taking the best rate of the narrowest model costs the widest, ${widest}, ${words(cost[widest], 2)} nats.`,
+    says: `Loss at 2${raised(octave)}, by width: ${each}. Taking the best rate of the narrowest model costs the widest (${widest}) ${words(cost[widest], 2)} nats.`,
   };
 }
 

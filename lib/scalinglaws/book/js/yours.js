@@ -208,7 +208,7 @@ function valleyLines({ budgets, law }) {
     const error = Number.isFinite(N_error) ? ` ± ${words(100 * N_error, 2)}%` : "";
     return html("li", {}, `C ${words(C)}: ${refused ?? `N_opt ${words(N_opt)}${error}, loss ${words(L_opt, 4)}${status === "ok" ? "" : `, ${status}`}`}`);
   });
-  const through = law ? `Through the minima: N_opt ∝ C^a with a = ${words(law.a)}, D_opt ∝ C^b with b = ${words(law.b)}.` : "Fewer than two budgets have a minimum: no line through them.";
+  const through = law ? `Through the minima: N_opt ∝ Cᵃ with a = ${words(law.a)}, D_opt ∝ Cᵇ with b = ${words(law.b)}.` : "Fewer than two budgets have a minimum: no line through them.";
   return [line(through), html("details", {}, html("summary", {}, `The ${budgets.length} budgets`), html("ul", {}, ...items))];
 }
 

@@ -199,7 +199,8 @@ function checkPoints(law, { N, D, L }) {
   const logs = [N, D, L].map((values) => { const own = Array.from(values, Math.log), at = mean(own); return own.map((value) => value - at); });
   const [a, b, y] = logs, slope = dot(a, b) / dot(a, a), off = Math.sqrt(mean(b.map((value, i) => (value - slope * a[i]) ** 2)));
   if (slope > 0 && off < MIN_OFF_LINE) {
-    throw new Error(`D follows N (D ∝ N^${short(slope)}, to ${short(100 * off)}%), so that their terms cannot be told apart; vary D at fixed N`);
+    const near = off > 1e-9 ? `to ${short(100 * off)}%` : "exactly";
+    throw new Error(`D follows N (D ∝ N^${short(slope)}, ${near}), so that their terms cannot be told apart; vary D at fixed N`);
   }
   const [of, by] = solve([[dot(a, a), dot(a, b)], [dot(a, b), dot(b, b)]], [dot(a, y), dot(b, y)]);
   const left = y.map((value, i) => value - of * a[i] - by * b[i]);
