@@ -2,6 +2,7 @@
 addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("table.stacked")) {
     const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
-    for (const row of table.tBodies[0].rows) for (const cell of row.cells) cell.dataset.head = `${heads[cell.cellIndex]}: `;
+    const cells = [...table.tBodies[0].rows].flatMap((row) => [...row.cells]);
+    for (const cell of cells) if (cell.textContent.trim()) cell.dataset.head = `${heads[cell.cellIndex]}: `;
   }
 });
