@@ -29,6 +29,7 @@ function show(state) {
   const sizes = [...new Set(points.map(([N]) => N))].sort((one, other) => one - other);
   const dots = (all) => all.map(([, D, L]) => [D, L]);
   const percent = (value) => words(100 * value, 2);
+  const nearest = words(law.k, 2) === words(state.k, 2) ? "" : ", the nearest that was fitted";
   const ahead = hidden.length
     ? ` The other ${hidden.length}, with up to ${words(state.cut)} times the compute, lie ${percent(Math.abs(mean))}% ${mean < 0 ? "below" : "above"} it on average, ${percent(rms)}% rms.`
     : " Nothing is held back.";
@@ -39,7 +40,7 @@ function show(state) {
       { dots: dots(seen), kind: 0, label: "fitted" },
       ...(hidden.length ? [{ dots: dots(hidden), kind: 1, label: "predicted" }] : []),
     ],
-    says: `k = ${words(law.k, 2)}, E = ${words(law.E)}: the ${seen.length} fitted cells lie ${percent(fit)}% (rms) off the law.${ahead}`,
+    says: `k = ${words(law.k, 2)}${nearest}, E = ${words(law.E)}: the ${seen.length} fitted cells lie ${percent(fit)}% (rms) off the law.${ahead}`,
   };
 }
 

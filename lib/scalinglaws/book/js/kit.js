@@ -2,7 +2,7 @@
 // Colors come from the page (currentColor) and the book's palette; see kit.css.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = globalThis.innerWidth < 520 ? 420 : 640, HEIGHT = 340, LEFT = 62, RIGHT = 14, TOP = 14, BOTTOM = 46;
+const WIDTH = globalThis.innerWidth < 520 ? 420 : 640, HEIGHT = 340, LEFT = 72, RIGHT = 14, TOP = 14, BOTTOM = 46;
 
 /** An HTML element with attributes and children. */
 function html(tag, attributes = {}, ...children) {
