@@ -76,7 +76,7 @@ def between_panels(svg: str) -> list[float]:
         if found := re.match(frame, panel):
             left, top, right = (float(x) for x in found.groups())
             texts = (float(x) - (80 * float(size) if upright else 0) for x, upright, size in re.findall(text, panel))
-            panels.append((left, right, top, min([left, *texts])))
+            panels.append((left, right, top, min([left - 4, *texts])))  # ticks stand out by 3.5
     panels.sort()
     in_a_row = all(a[1] < b[0] and abs(a[2] - b[2]) < 1 for a, b in itertools.pairwise(panels))
     if not width or len(panels) not in (2, 3) or not in_a_row:
