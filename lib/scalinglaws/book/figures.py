@@ -331,7 +331,7 @@ def _map(ax: Axes, fit: Fit) -> None:
     look: dict[str, Any] = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
     ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))  # first, since labels go by the slopes
     lines = ax.contour(x, y, fit.law.value(fit.theta, y[:, None], x), levels, linewidths=1, **look)
-    ax.clabel(lines, fmt="%.3g", fontsize="small")
+    ax.clabel(lines, lines.levels[1:-1], fmt="%.3g", fontsize="small")
     look |= {"s": 30, "edgecolors": "0.3", "linewidths": 0.7, "zorder": 3}
     ax.scatter(columns, rows, c=fit.L, label="runs, loss by color (nats per token)", **look)
     with suppress(ValueError):  # a law without an optimum, or a fit that does not determine it
