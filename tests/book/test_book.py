@@ -521,6 +521,16 @@ def test_an_undecided_claim_says_what_its_runs_could_have_seen():
     assert "these runs have no interval" in str(bare)
 
 
+def test_what_could_have_been_seen_of_a_ratio_is_a_factor_and_no_share_is_above_one():
+    ends = {"id": "a", "verdict": "undecided", "ours": 1.0, "fmt": "{:.2f}"}
+    logs = {"interval": "95%, Student's t of the logarithm over three seeds"}
+    ratio = claims.Claim(**CLAIM | ends | logs | {"low": np.exp(-1.96), "high": np.exp(1.96)})
+    assert f"a factor of {np.exp(2.8):.2f}, in four of five" in str(ratio)  # 2.8 standard errors of the logarithm
+    share = claims.Claim(**CLAIM | ends | {"fmt": "{:.0%}", "low": -1.0, "high": 1.0})
+    assert "wider than any share" in str(share)
+    assert "an effect of 71%, in" in str(claims.Claim(**CLAIM | ends | {"fmt": "{:.0%}", "low": 0.5, "high": 1.5}))
+
+
 def test_chapter_shows_no_number_by_accident(chapter):
     """A cell that ends on a quoted number shows it bare, and as a second figure where the cell has a caption."""
     for _, source, _, _ in cells(chapter, "code"):

@@ -91,8 +91,12 @@ class Claim(Entry):
         """The smallest effect that the runs of an undecided claim could have shown."""
         if self.low is None or self.high is None:
             return "nothing can be said: these runs have no interval"
-        effect = number(POWER * (self.high - self.low) / 2, self.fmt.replace(":+", ":"))
-        return f"an effect of {effect}, in four of five repetitions (80% power)"
+        ratio = "logarithm" in self.interval
+        effect = (self.high / self.low) ** (POWER / 2) if ratio else POWER * (self.high - self.low) / 2
+        if self.fmt.endswith("%}") and effect > 1:
+            return "nothing can be said: the interval is wider than any share"
+        shown = number(effect, self.fmt.replace(":+", ":"))
+        return f"{'a factor' if ratio else 'an effect'} of {shown}, in four of five repetitions (80% power)"
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [

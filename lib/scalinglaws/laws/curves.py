@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 _BLOCKS = 256  # changes of the rate are summed over at most so many blocks of steps
 _LEAST_RATE = 1e-6  # of the peak: a rate of zero has no power
 # Lowest and highest coordinates, of C that of C S / eta^gamma over a run at the peak. One run with a single fall tells
-# the last two poorly apart: they are kept near the published ones (beta .58 to .60, gamma .64 to .66).
+# the last two poorly apart: they are kept near the published ones (beta .583 to .598, gamma .635 to .655).
 _LIMITS = {"alpha": (0.05, 2.0), "C": (-3.0, 12.0), "beta": (0.2, 1.5), "gamma": (0.2, 1.0)}
 _STARTS = [(alpha, scale, 0.5, gamma) for alpha in (0.3, 0.7) for scale, gamma in ((2.0, 0.8), (5.0, 0.4))]
 _LEFT_OUT = 1e-3  # in their centered unit: where A or B start that are best at zero
