@@ -200,7 +200,7 @@ def exponents(ax: Axes, table: pd.DataFrame) -> None:
     for k, (approach, rows) in enumerate(table.groupby("approach", sort=True)):
         y = np.array([sets.index(name) for name in rows["set"]]) + 0.3 * k - 0.15
         off = np.abs(rows[["a_low", "a_high"]].to_numpy().T - rows["a"].to_numpy())
-        color = f"C{int(approach) - 1}"  # as in the other figures of chapter 11
+        color = f"C{int(str(approach)) - 1}"  # as in the other figures of chapter 11
         look: dict[str, Any] = {"color": color, "fmt": "os^"[k % 3], "markersize": 4, "capsize": 2}
         ax.errorbar(rows["a"], y, xerr=off, label=f"approach {approach}, 95%", **look)
         label = "published, same approach" if k == 0 else None
@@ -331,7 +331,7 @@ def _map(ax: Axes, fit: Fit) -> None:
     look: dict[str, Any] = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
     ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))  # first, since labels go by the slopes
     lines = ax.contour(x, y, fit.law.value(fit.theta, y[:, None], x), levels, linewidths=1, **look)
-    ax.clabel(lines, lines.levels[1:-1], fmt="%.3g", fontsize="small")
+    ax.clabel(lines, list(lines.levels)[1:-1], fmt="%.3g", fontsize="small")
     look |= {"s": 30, "edgecolors": "0.3", "linewidths": 0.7, "zorder": 3}
     ax.scatter(columns, rows, c=fit.L, label="runs, loss by color (nats per token)", **look)
     with suppress(ValueError):  # a law without an optimum, or a fit that does not determine it
