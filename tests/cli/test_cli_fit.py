@@ -629,6 +629,11 @@ def test_which_recipe_is_better(capsys):
     assert got["C"] == [1e20, 1e21]
     assert got["offset_interval"][0] < 1.5 < got["offset_interval"][1]
     assert (got["n_runs"], got["pairs"]) == ([49, 49], 49)
+    one = [each[each["N"] == each["N"].iloc[0]] for each in (table, better)]
+    of_one = ["compare", *(save(each, name) for each, name in zip(one, ("one_a.csv", "one_b.csv"), strict=True))]
+    assert result(capsys, *of_one)["law"] == "power_floor"
+    assert "all runs have one size: a law of D alone" in out(capsys, *of_one)[1]
+    assert "compare them with law=power_floor" in says(capsys, *of_one, "--law", "chinchilla")
     save(table.rename(columns={"loss": "val_bpb"}), "b.csv")
     assert "a.csv is in nats per token and b.csv in bits per byte" in says(capsys, *asked)
 

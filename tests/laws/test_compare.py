@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from truths import TRUTH, script, strict_json
 
 from scalinglaws.files import DATA
-from scalinglaws.laws import chinchilla, coupled, coupled_no_floor, power
+from scalinglaws.laws import chinchilla, coupled, coupled_no_floor, power, power_floor
 from scalinglaws.laws.compare import TwoRecipes, compare, log_ratio
 from scalinglaws.laws.fit import FitError, fit
 from scalinglaws.tables import Points, read_runs
@@ -122,6 +122,41 @@ def test_verdicts(other, verdict, words):
     assert record["saved"] == pytest.approx([1 - 1 / ratio for ratio in record["ratio"]])
 
 
+def of_one_size(sigma=0.0, *, more=1.4, d_alpha=0.0, seeds=2, seed=0):
+    """A and B of one size at six lengths; B as if each token counted so much more, or with another exponent."""
+    D, rng = np.repeat(np.geomspace(1e8, 1e11, 6), seeds), np.random.default_rng(seed)
+    out = []
+    for r in (0, 1):
+        L = 1.9 + 2100 / (more**r * D) ** (0.37 + r * d_alpha) * (1e9**d_alpha) ** r
+        L = L * np.exp(sigma * rng.normal(size=D.size))
+        out.append({"N": np.full(D.size, 1e7), "D": D, "L": L, "seed": np.tile(np.arange(seeds), 6)})
+    return out
+
+
+def test_runs_of_one_size_are_compared_by_tokens():
+    """At one size compute goes as the tokens, so that their ratio is that of compute."""
+    found = compare(*of_one_size(1e-9), law=power_floor, n=99)
+    assert found.ratio == pytest.approx([1.4] * 3, rel=1e-5)
+    assert (found.offset, found.slope) == (pytest.approx(1.4, rel=1e-5), pytest.approx(0, abs=1e-6))
+    C = 6e7 * np.array([1e8, 1e9, 1e11])
+    bent = compare(*of_one_size(1e-9, more=1.0, d_alpha=0.03), law=power_floor, C=C, n=99)
+    for D, ratio in zip((1e8, 1e9, 1e11), bent.ratio, strict=True):
+        of_B = 2100 / D**0.40 * 1e9**0.03
+        assert ratio == pytest.approx((2100 / of_B) ** (1 / 0.37) / D, rel=1e-4)
+    assert bent.slope == pytest.approx(0.40 / 0.37 - 1, rel=1e-3)
+    noisy = compare(*of_one_size(0.003), law=power_floor, n=199)
+    assert (noisy.verdict, noisy.pairs, noisy.law) == ("offset", 12, "power_floor")
+    assert noisy.offset_interval[0] < 1.4 < noisy.offset_interval[1]
+    assert 1.02 < noisy.offset_interval[1] / noisy.offset_interval[0] < 1.08
+
+
+def test_one_size_and_several_take_different_laws():
+    with pytest.raises(ValueError, match=r"all runs have N = 1e\+07: compare them with law=power_floor"):
+        compare(*of_one_size(0.003))
+    with pytest.raises(ValueError, match="power_floor compares runs of one size, and these have 5"):
+        compare(*tables(0.003), law=power_floor)
+
+
 def test_the_better_one_is_named():
     better = tables(0.003, other={"d_A": -0.05, "d_B": -0.05}, seeds=2)
     assert "% by B" in compare(*better, n=99).summary()
@@ -163,14 +198,17 @@ def test_points_of_the_reader_are_taken(tmp_path):
 
 def test_what_cannot_be_compared_is_said():
     A, B = tables(0.003)
-    with pytest.raises(ValueError, match="law is power; choose one of chinchilla, coupled, coupled_no_floor"):
+    with pytest.raises(
+        ValueError,
+        match="law is power; choose one of chinchilla, coupled, coupled_no_floor, or power_floor",
+    ):
         compare(A, B, law=power)
     with pytest.raises(ValueError, match="B has no D; give columns N, D and L"):
         compare(A, {"N": B["N"], "L": B["L"]})
     with pytest.raises(ValueError, match="A and B have no compute in common"):
         compare(A, B | {"D": 1e9 * B["D"]})
     with pytest.raises(FitError, match=r"points for (9|the 9)"):
-        compare(*({name: column[::5] for name, column in table.items()} for table in (A, B)))
+        compare(*({name: column[::7] for name, column in table.items()} for table in (A, B)))
     assert fit(both(chinchilla), **{name: np.append(A[name], B[name]) for name in "NDL"}, R=np.repeat([1, np.e], 20))
 
 
@@ -190,7 +228,7 @@ def test_sets_of_the_benchmark_are_what_they_are_said_to_be(benchmark):
         assert found[-1] == pytest.approx(slope, abs=1e-3)
     A, B = benchmark.recipes("offset", True, 3, 0)
     assert (A["seed"] == B["seed"]).all()
-    rows = [benchmark.made("offset", True, 1, number) for number in range(12)]
+    rows = [benchmark.made(kind, True, 1, number) for kind in ("offset", "tokens") for number in range(6)]
     held = pd.concat(rows).groupby("quantity")["held"].mean()
     assert held.min() >= 0.5
     assert held.mean() >= 0.8
@@ -200,7 +238,7 @@ def test_stored_intervals_hold(benchmark):
     """Pooled over what differs between the recipes: 600 sets leave 0.9 points on a share of 95%."""
     stored = pd.read_csv(DATA / "compare.csv")
     keys = stored.groupby(["truth", "paired", "seeds", "quantity"]).size()
-    assert (len(keys), keys.max(), stored["sets"].min()) == (64, 1, 200)
+    assert (len(keys), keys.max(), stored["sets"].min()) == (88, 1, 200)
     stored["held"] = stored["share"] * stored["sets"]
     pooled = stored.groupby(["paired", "seeds", "quantity"])[["held", "sets"]].sum()
     assert (pooled["held"] / pooled["sets"]).between(92.5, 97.5).all()

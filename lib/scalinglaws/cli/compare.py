@@ -6,7 +6,7 @@ from typing import Any
 
 from scalinglaws.cli.words import amount, say
 
-LAWS = ("auto", "chinchilla", "coupled", "coupled_no_floor")
+LAWS = ("auto", "chinchilla", "coupled", "coupled_no_floor", "power_floor")
 
 
 def add(commands) -> None:
@@ -16,7 +16,7 @@ def add(commands) -> None:
     for name in "AB":
         what = f"runs of {name}: N, D (or C and one of them), loss, and seed where there is one; a run a line"
         parser.add_argument(name.lower(), type=Path, metavar=f"{name}.csv", help=what)
-    what = "of both recipes; default: auto, chosen by hold-out over the compute of A"
+    what = "of both recipes; default: auto, chosen by hold-out over the compute of A; of one size: power_floor"
     parser.add_argument("--law", choices=LAWS, default="auto", help=what)
     for letter, meaning in (("N", "parameters"), ("D", "tokens"), ("C", "FLOPs"), ("L", "the loss")):
         parser.add_argument(f"--{letter}", metavar="COLUMN", help=f"column of {meaning} in both (default: guessed)")
@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
         f"{name}: {note}" for name, table in zip("AB", tables, strict=True) for note in table.notes + table.warnings
     ]
     try:
-        if args.law == "auto":
+        if args.law == "auto" and len({*tables[0].columns["N"], *tables[1].columns["N"]}) == 1:
+            law, notes = LAWS["power_floor"], [*notes, "all runs have one size: a law of D alone"]
+        elif args.law == "auto":
             columns: Any = {letter: tables[0].columns[letter] for letter in "NDL"}
             choice = choose(laws=BASES, **columns)
             law, notes = choice.chosen, [*notes, f"A: {choice.rule}"]

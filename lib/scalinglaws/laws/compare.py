@@ -4,7 +4,8 @@
 Both tables are fitted at once, by one law with one floor: two recipes on the same text, in the same tokens, have the
 same least loss. Scales and exponents are their own. On the compute-optimal frontier of such a law the loss above the
 floor is a power of compute, so that the compute which A needs for the loss that B has at C is C times a power of C:
-an offset, the same factor everywhere, where the power is zero, and otherwise a slope.
+an offset, the same factor everywhere, where the power is zero, and otherwise a slope. Of runs of one size, where
+compute goes as the tokens, the same holds of a law of D alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scalinglaws.counting import flops_6nd
+from scalinglaws.counting import flops_6nd, tokens_6nd
 from scalinglaws.files import dumps
-from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor
+from scalinglaws.laws.catalogue import chinchilla, coupled, coupled_no_floor, power_floor
 from scalinglaws.laws.fit import SCHEMA, Fit, checked_columns, fit
 from scalinglaws.laws.intervals import refits
 from scalinglaws.laws.law import Array, Kind, Law
@@ -33,12 +34,12 @@ Verdict = Literal["none", "offset", "slope"]
 Ends = tuple[Array, Array]
 
 OWN = ("A", "B", "alpha", "beta")  # what each recipe has of its own; a floor and k are shared
-BASES = (chinchilla, coupled, coupled_no_floor)
+BASES = (chinchilla, coupled, coupled_no_floor)  # and power_floor, for runs of one size
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwoRecipes(Law):
-    """A law of N and D for two recipes: R is 1 for runs of one, and e for those of the other.
+    """A law of N and D, or of D alone, for two recipes: R is 1 for runs of one, and e for those of the other.
 
     Of the other, ``d_A`` is added to ln A, ``d_alpha`` to alpha, and so on.
     """
@@ -46,17 +47,22 @@ class TwoRecipes(Law):
     base: Law
 
     @cached_property
+    def own(self) -> tuple[str, ...]:
+        """What each recipe has of its own."""
+        return tuple(name for name in OWN if name in self.base.parameters)
+
+    @cached_property
     def kinds(self) -> Mapping[str, Kind]:
-        own: dict[str, Kind] = {f"d_{name}": "slope" for name in OWN}
+        own: dict[str, Kind] = {f"d_{name}": "slope" for name in self.own}
         return dict(self.base.kinds) | own
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return ("N", "D", "R")
+        return (*self.base.variables, "R")
 
     @property
     def least_sizes(self) -> Mapping[str, int]:
-        return MappingProxyType({"N": 3, "D": 3, "R": 1})
+        return MappingProxyType({**self.base.least_sizes, "R": 1})
 
     @property
     def latex(self) -> str:
@@ -68,10 +74,10 @@ class TwoRecipes(Law):
 
     @cached_property
     def _own(self) -> list[int]:
-        return [self.base.parameters.index(name) for name in OWN]
+        return [self.base.parameters.index(name) for name in self.own]
 
     def into(self, r: float) -> Array:
-        """Return what makes coordinates [p] of the base law of those of both, [p, p + 4], at ln R = r."""
+        """Return what makes coordinates [p] of the base law of those of both, [p, p + own], at ln R = r."""
         same = np.eye(len(self.base.parameters))
         return np.concatenate([same, r * same[:, self._own]], axis=1)
 
@@ -81,9 +87,9 @@ class TwoRecipes(Law):
 
     def jet(self, u: Array, logs: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
         f, J, bends = np.empty((len(u), logs.shape[1])), np.empty((*u.shape, logs.shape[1])), []
-        for r in np.unique(logs[2]):
-            at, into = np.flatnonzero(logs[2] == r), self.into(r)
-            f[:, at], own, bend = self.base.jet(u @ into.T, logs[:2, at])
+        for r in np.unique(logs[-1]):
+            at, into = np.flatnonzero(logs[-1] == r), self.into(r)
+            f[:, at], own, bend = self.base.jet(u @ into.T, logs[:-1, at])
             J[:, :, at] = into.T @ own
             bends.append((at, into, bend))
 
@@ -97,8 +103,8 @@ class TwoRecipes(Law):
         return np.concatenate([one, (other - one)[..., self._own]], axis=-1)
 
     def starts(self, logs: Array, L: Array) -> Array:
-        u = self.base.starts(logs[:2], L)
-        return np.concatenate([u, np.zeros((len(u), len(OWN)))], axis=1)
+        u = self.base.starts(logs[:-1], L)
+        return np.concatenate([u, np.zeros((len(u), len(self.own)))], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +180,8 @@ def compare(
         Losses are on the same text, in the same unit. Runs of both of equal N, D and seed are pairs, which share their
         noise: they are resampled together. Where the law misses by more than noise, whole cells (N, D) are.
     law : Law
-        `chinchilla`, `coupled` or `coupled_no_floor`. The floor and k are those of both recipes.
+        `chinchilla`, `coupled` or `coupled_no_floor`; for runs of one size, the same in both tables, `power_floor`, of
+        D alone. The floor and k are those of both recipes.
     C : array_like, optional
         Training FLOPs, 6 N D, of B, at which the saving is wanted. Left out: least, middle and largest of the compute
         that both tables have.
@@ -192,20 +199,24 @@ def compare(
     FitError
         If the runs do not determine the law for both recipes, or are too few for an interval.
     ValueError
-        If a column is missing, the law is another, or the tables have no compute in common and C is left out.
+        If a column is missing, the law is another, sizes are several and the law is of D alone or the reverse, or the
+        tables have no compute in common and C is left out.
     """
-    if law not in BASES:
-        raise ValueError(f"law is {law.name}; choose one of {', '.join(each.name for each in BASES)}")
     tables = _table(A, "A"), _table(B, "B")
+    size = _size(law, tables)
     at = _compute(tables) if C is None else checked_columns({"C": np.atleast_1d(C)})["C"]
-    both: Any = {name: np.concatenate([table[name] for table in tables]) for name in ("N", "D", "L")}
+    columns = {name: "D" if name == "x" else name for name in (*law.variables, "L")}
+    both: Any = {name: np.concatenate([table[column] for table in tables]) for name, column in columns.items()}
     both["R"] = np.exp(np.repeat([0.0, 1.0], [len(table) for table in tables]))
     joint = TwoRecipes(name=f"{law.name}, two recipes", source=law.source, base=law)
-    found, same = fit(joint, **both), fit(joint, fix={"d_alpha": 0.0, "d_beta": 0.0}, **both)
+    one_slope = {f"d_{name}": 0.0 for name in joint.own if name in ("alpha", "beta")}
+    found, same = fit(joint, **both), fit(joint, fix=one_slope, **both)
     labels, pairs = _clusters(tables, cells=bool(found.misfit))
-    (own, low, high), (one, less, more) = (
-        _with_ends(each, lambda theta: log_ratio(joint, theta, at), labels, level, n, seed) for each in (found, same)
-    )
+
+    def of(theta: Mapping[str, Array]) -> Array:
+        return log_ratio(joint, theta, at, size=size)
+
+    (own, low, high), (one, less, more) = (_with_ends(each, of, labels, level, n, seed) for each in (found, same))
     bent, better = not low[-1] <= 0 <= high[-1], not less[0] <= 0 <= more[0]
     return Comparison(
         law=law.name, C=at, ratio=np.exp(own[:-1]), interval=(np.exp(low[:-1]), np.exp(high[:-1])),
@@ -224,15 +235,33 @@ def _with_ends(
     return of({name: np.array([value]) for name, value in found.theta.items()})[0], low, high
 
 
-def log_ratio(law: TwoRecipes, theta: Mapping[str, Array], C: Array) -> Array:
+def _size(law: Law, tables: tuple[pd.DataFrame, pd.DataFrame]) -> float | None:
+    """The one size of all runs, for a law of D alone; None for another, of several sizes."""
+    if law not in (*BASES, power_floor):
+        names = ", ".join(each.name for each in BASES)
+        raise ValueError(f"law is {law.name}; choose one of {names}, or power_floor for runs of one size")
+    sizes = np.unique(pd.concat([table["N"] for table in tables]))
+    if law == power_floor and sizes.size > 1:
+        raise ValueError(f"power_floor compares runs of one size, and these have {sizes.size}; take a law of N and D")
+    if law != power_floor and sizes.size == 1:
+        raise ValueError(f"all runs have N = {sizes[0]:.4g}: compare them with law=power_floor, a law of D alone")
+    return float(sizes[0]) if law == power_floor else None
+
+
+def log_ratio(law: TwoRecipes, theta: Mapping[str, Array], C: Array, *, size: float | None = None) -> Array:
     r"""Return ln of the compute of A over that of B at equal loss, at compute C [m] of B, and its slope: [n, m + 1].
 
     On the frontier the sum in the law's bracket is :math:`s(C) = A N^{-\alpha} (1 + \alpha/\beta)`, at the best N, and
-    falls as :math:`C^{-\alpha\beta/(\alpha+\beta)}`.
+    falls as :math:`C^{-\alpha\beta/(\alpha+\beta)}`. Of one ``size`` it is :math:`A D^{-\alpha}`, and D is C / 6 N.
     """
     sums, powers = [], []
     for r in (0.0, 1.0):
         own = law.of(theta, r)  # [n, p]
+        if size is not None:
+            A, alpha = (own[:, [law.base.parameters.index(name)]] for name in law.own)
+            sums.append(np.log(A) - alpha * np.log(tokens_6nd(C, np.full_like(C, size))))  # [n, m]
+            powers.append(alpha)
+            continue
         log_A, alpha, _, beta = (each[:, None] for each in law.base.balance(own))
         log_N = np.log(law.base.optimum(own, C)[0])  # [n, m]
         sums.append(log_A - alpha * log_N + np.log1p(alpha / beta))
