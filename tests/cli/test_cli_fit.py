@@ -289,7 +289,8 @@ def budgets_shown(approach: str, budgets: tuple[float, ...]) -> list[str]:
 @pytest.mark.parametrize("approach", ["2", "3", "vp"])
 @pytest.mark.parametrize("budgets", [(1e18, 1e19, 1e20, 1e21), (1e18, 1.02e18, 4e18)])
 def test_the_isoflops_of_a_report_are_at_the_budgets_of_the_runs(approach, budgets):
-    assert budgets_shown(approach, budgets) == [f"{C:.0e}".replace("e+", "e") for C in budgets if C != 1.02e18]
+    shown = {1e18: "1 × 10¹⁸", 4e18: "4 × 10¹⁸", 1e19: "1 × 10¹⁹", 1e20: "1 × 10²⁰", 1e21: "1 × 10²¹"}
+    assert budgets_shown(approach, budgets) == [shown[C] for C in budgets if C != 1.02e18]
 
 
 def test_report_of_other_approaches_and_laws(capsys):
