@@ -29,6 +29,9 @@ def test_a_cut_is_a_fit_to_the_cheaper_runs_and_its_misses():
     assert {*found.record()[0]} == {"factor", "n_seen", "n_hidden", "mean_error", "rms", "inside"}
     assert json.loads(found.to_json()) == found.record()
     assert "1/64" in found.summary()
+    assert [found.at(cut.factor) for cut in found.cuts] == [*found.cuts]
+    with pytest.raises(ValueError, match="no cut at a factor of 17: there are cuts at 4, 16, 64"):
+        found.at(17)
 
 
 def test_hidden_runs_of_the_true_law_lie_inside_as_often_as_said():

@@ -219,6 +219,15 @@ def test_power_laws_collapse_below_the_noise_of_seeds():
     assert found["between_seeds"].to_numpy() == pytest.approx([0.05, 0.05], rel=0.5)
 
 
+def test_each_seed_alone_has_a_spread_between_sizes():
+    """Of all seeds it is their root mean square; between seeds one tells nothing."""
+    table = made([1e5, 1e6, 1e7], noise=0.001)
+    alone = [collapse(own, floor=1.95, shares=[0.1, 0.75]) for _, own in table.groupby("seed")]
+    assert all(each["between_seeds"].isna().all() for each in alone)
+    spreads = np.sqrt(np.mean([each["between_sizes"] ** 2 for each in alone], axis=0))
+    assert spreads == pytest.approx(collapse(table, floor=1.95, shares=[0.1, 0.75])["between_sizes"], rel=1e-12)
+
+
 def test_a_wrong_floor_spoils_the_collapse():
     found = collapse(made([1e5, 1e6, 1e7], noise=0.001), floor=1.95, shares=[0.1, 0.75])
     assert (found["between_sizes"] > 3 * found["between_seeds"]).iloc[0]

@@ -77,6 +77,14 @@ class Backtest(Shown):
     level: float  # of the intervals
     skipped: Mapping[float, str] = field(default_factory=dict)  # factor -> why there is no cut
 
+    def at(self, factor: float) -> Cut:
+        """Return the cut of a factor; ValueError says why there is none."""
+        found = {cut.factor: cut for cut in self.cuts}
+        if factor not in found:
+            why = self.skipped.get(factor, f"there are cuts at {', '.join(f'{each:g}' for each in found)}")
+            raise ValueError(f"no cut at a factor of {factor:g}: {why}")
+        return found[factor]
+
     @property
     def rms(self) -> float:
         """Root of the mean squared error over all cuts, each weighing the same; nan without cuts."""

@@ -393,12 +393,12 @@ def collapse(curves: pd.DataFrame, *, floor: float, shares: ArrayLike) -> pd.Dat
     DataFrame
         A row for each share: ``share``; ``between_sizes``, standard deviation over sizes of the normalized curves of
         one seed, relative to their mean, root mean square over seeds; ``between_seeds``, the same over the seeds of one
-        size of loss - floor, not normalized, root mean square over sizes.
+        size of loss - floor, not normalized, root mean square over sizes; nan of one seed.
 
     Raises
     ------
     ValueError
-        When the floor is not below every loss, or there are not at least two sizes and two seeds, each pair once.
+        When the floor is not below every loss, or there are not at least two sizes, each with every seed once.
     """
     if not floor < curves["loss"].min():
         raise ValueError(f"floor={floor:.4g} is not below the least loss, {curves['loss'].min():.4g}: give a lower one")
@@ -409,8 +409,9 @@ def collapse(curves: pd.DataFrame, *, floor: float, shares: ArrayLike) -> pd.Dat
         above[key] = np.append(above[key], curve["loss"].iloc[-1] - floor)
     table = pd.DataFrame(above).T  # rows (size, seed), columns shares and the end
     sizes, seeds = (table.index.get_level_values(level).nunique() for level in (0, 1))
-    if min(sizes, seeds) < 2 or len(table) != sizes * seeds:
-        raise ValueError(f"{len(table)} curves of {sizes} sizes and {seeds} seeds: give two or more of each, in pairs")
+    if sizes < 2 or len(table) != sizes * seeds:
+        given = f"{len(table)} curves of {sizes} sizes and {seeds} seeds"
+        raise ValueError(f"{given}: give two sizes or more, each with every seed once")
     normalized = table.div(table.iloc[:, -1], axis=0)
 
     def spread(values: pd.DataFrame, level: int) -> Array:
