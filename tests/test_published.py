@@ -676,3 +676,12 @@ def test_nanochat_weight_decay_exponent():
     slope, _ = np.polyfit(np.log(widths), np.log([v("W03", f"width_{width}") for width in widths]), 1)
     # The four values are rounded to 0.01; the log fits -1.97 to the unrounded ones: measured 0.12 apart.
     assert slope == pytest.approx(v("W03", "exponent"), abs=0.15)
+
+
+def test_rows_named_by_size_are_one_table():
+    found = published.by_size("C19", "C20")
+    assert found.columns.tolist() == ["N", "C", "D"]
+    assert found["N"].tolist() == [4e8, 1e9, 1e10, 67e9, 175e9, 280e9, 1e12, 1e13]
+    at = found.set_index("N")
+    assert at.loc[67e9, "D"] == published.value("C19", "D_67B")
+    assert at.loc[175e9, "C"] == published.value("C20", "C_175B_corrected") != published.value("C20", "C_175B")

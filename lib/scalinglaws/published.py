@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from re import fullmatch
 from types import MappingProxyType
 from typing import Any
 
@@ -31,7 +32,7 @@ import pandas as pd
 from scalinglaws.datasets import DatasetUnavailable, dataset
 from scalinglaws.files import DATA
 
-__all__ = ["TIERS", "DatasetUnavailable", "Published", "dataset", "row", "table", "value"]
+__all__ = ["TIERS", "DatasetUnavailable", "Published", "by_size", "dataset", "row", "table", "value"]
 
 TIERS: Mapping[str, str] = MappingProxyType({
     "P": "read in the paper itself or in an official model card",
@@ -109,6 +110,23 @@ def value(id: str, name: str | None = None, *, allow_memory: bool = False) -> fl
         given = "no name was given" if name is None else f"{name!r} is not one of them"
         raise ValueError(f"{id} has the figures {', '.join(found.figures)}; {given}")
     return found.figures[name]
+
+
+def by_size(*ids: str) -> pd.DataFrame:
+    """Return rows whose figures are named by size, such as ``D_67B``, as one table: N, and a column for each letter.
+
+    Sizes are in parameters, in the order of the rows. Of a figure that was corrected, ``C_175B_corrected``, the
+    corrected one counts. A row with a figure of another name is a ValueError.
+    """
+    found: dict[float, dict[str, float]] = {}
+    for one in map(row, ids):
+        for name, figure in one.figures.items():
+            named = fullmatch(r"(\w)_([\d.]+)([MBT])(?:_corrected)?", name)
+            if not named:
+                raise ValueError(f"{one.id} has the figure {name}: by_size reads names such as D_67B")
+            letter, count, unit = named.groups()
+            found.setdefault(float(count) * {"M": 1e6, "B": 1e9, "T": 1e12}[unit], {})[letter] = figure
+    return pd.DataFrame(found).T.rename_axis("N").reset_index()
 
 
 @cache
