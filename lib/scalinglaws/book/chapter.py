@@ -107,14 +107,14 @@ def published_rows(letter: str) -> HTML:
     for row in published.table().query("id.str.startswith(@letter)").to_dict("records"):
         figures = " ".join(filter(None, (row["text"], row["unit"] if row["unit"] != "1" else "", row["uncertainty"])))
         paper = re.sub(r"^([a-z]+)(\d{4}).*", lambda key: f"{key[1].title()} {key[2]}", row["paper"])
-        note = f"; {_typeset(row['note'])}" if row["note"] else ""
+        note = f"; {_formula(row['note'])}" if row["note"] else ""
         source = f"{escape(paper)}, {escape(row['where'])}; tier {row['tier']}{note}"
-        body = f"{_typeset(row['quantity'])}: {_typeset(figures)}<br><span class='source'>{source}</span>"
+        body = f"{_formula(row['quantity'])}: {_formula(figures)}<br><span class='source'>{source}</span>"
         rows.append(f'<dt id="{row["id"]}">{row["id"]}</dt><dd>{body}</dd>')
     return HTML(f'<dl class="published-rows">{"".join(rows)}</dl>')
 
 
-def _typeset(text: str) -> str:
+def _formula(text: str) -> str:
     """A formula typed in plain letters as HTML: Greek letters, powers and indices, such as 5e3 * N^0.74 or alpha_N."""
     text = escape(text, quote=False).replace(" * ", " · ").replace("_star", "*")
     text = re.sub(r"(?<![\w.])1e(-?\d+)\b", r"10^\1", text)

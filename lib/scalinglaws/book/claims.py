@@ -91,7 +91,7 @@ class Claim(Entry):
         """The smallest effect that the runs of an undecided claim could have shown."""
         if self.low is None or self.high is None:
             return "nothing can be said: these runs have no interval"
-        ratio = "logarithm" in self.interval
+        ratio = "logarithm" in self.interval  # so the registry says of an interval that is symmetric as a factor
         effect = (self.high / self.low) ** (POWER / 2) if ratio else POWER * (self.high - self.low) / 2
         if self.fmt.endswith("%}") and effect > 1:
             return "nothing can be said: the interval is wider than any share"

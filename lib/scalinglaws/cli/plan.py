@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if best.intervals:
         ends = {name: [float(low), float(high)] for name, (low, high) in best.intervals.items()}
         record |= {"intervals": ends, "level": best.level}
+    # What is wrong with the law was said above, and the law goes by the name that was asked for.
     print(dumps(record | fitted) if args.json else replace(best, source=args.law, message="", unit=unit).summary())
     return 0
 
