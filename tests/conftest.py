@@ -26,7 +26,12 @@ nbmake.pytest_items.NotebookRun = RememberedRun  # nbmake has no hook for what i
 def pytest_collection_modifyitems(items):
     """Put what takes longest first, after the chapters, and skip what needs another machine."""
     ranks = {name: rank for rank, name in enumerate(LONG)}
-    items.sort(key=lambda item: -1 if item.path.suffix == ".ipynb" else ranks.get(item.path.name, len(LONG)))
+    # Whoever asks for the pages while the other worker makes them would wait for minutes: those files come last.
+    late = {item.path for item in items if "site" in getattr(item, "fixturenames", ())}
+    last = len(LONG)
+    items.sort(
+        key=lambda item: -1 if item.path.suffix == ".ipynb" else ranks.get(item.path.name, last + (item.path in late))
+    )
     for item in items:
         if item.get_closest_marker("posix") and os.name != "posix":
             item.add_marker(pytest.mark.skip(reason="this system is not POSIX"))
