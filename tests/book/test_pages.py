@@ -313,7 +313,6 @@ def test_no_page_is_heavier_than_three_megabytes(visits):
 
 
 SCREENS = 12
-LONGER = {"12_optimal_is_hard": 14.5}  # what they have; no other, and no more
 
 
 def test_chapters_are_short_and_teach_more_than_they_compute(visits):
@@ -321,7 +320,7 @@ def test_chapters_are_short_and_teach_more_than_they_compute(visits):
     chapters = {Path(visit.name).stem: visit.seen["day"]["measures"] for visit in visits if "chapters/" in visit.name}
     chapters = {name: of for name, of in chapters.items() if of}
     assert len(chapters) >= 15
-    assert {name: of["screens"] for name, of in chapters.items() if of["screens"] > LONGER.get(name, SCREENS)} == {}
+    assert {name: of["screens"] for name, of in chapters.items() if of["screens"] > SCREENS} == {}
     assert [name for name, of in chapters.items() if of["prose"] <= of["code"]] == []
     assert {name: of["cards"] for name, of in chapters.items() if of["cards"] > 6} == {}
     assert [name for name, of in chapters.items() if not of["views"]] == []
