@@ -3,7 +3,7 @@
 (() => {
   const narrow = matchMedia("screen and (max-width: 600px)");
   const WIDEST = 1.35; // how much larger the words of one panel may be than those of another
-  const SIDES = /\b(left)(?=[:,)]| and middle| panel| with)|(?<=^|[.;:(] |\(|and )(right)(?=[:,)])/gi; // in a caption
+  const SIDES = /\b(left)(?=[:,)]| and middle| panel| with)|(?<=^ ?|[.;:(] |\(|and )(right)(?=[:,)])/gi; // in a caption
   const STACKED = { left: "top", Left: "Top", right: "bottom", Right: "Bottom" };
   let arranged = []; // a picture, and what stands in its place
   let captions = []; // words of captions, and what they say of panels side by side
