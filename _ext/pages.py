@@ -15,6 +15,9 @@ PUBLISHED = "published"  # the page of published figures
 CODE = re.compile(r"\b[A-Z]\d\d\b")
 # TeX, scripts (where `i<a` begins no link) and tags
 UNTOUCHED = re.compile(r'(?s)(<(?:div|span) class="math.*?</(?:div|span)>|<script\b.*?</script>|<[^>]*>)')
+WORD_OF_CODE = '<span class="pre">'  # in the text
+NOT_PROSE = re.compile(r"(?s)(<pre\b.*?</pre>|<script\b.*?</script>|<[^>]*>)")
+SIGN = re.compile(" × |± ")  # a line may end before ±
 FORMULA = re.compile(r'(?s)([(\[“]*)(<span class="math[^>]*>\\\(.*?\\\)</span>)([.,;:!?)\]”’]*)')
 
 
@@ -31,7 +34,8 @@ def rows(root: Path) -> dict[str, str]:
 def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Let each code of a published row, such as K41, lead to its row: in the text, in claims and in tables.
 
-    Left alone are code, formulas, headings, links, attributes, and the page of published figures itself.
+    Left alone are code (unless it is nothing else), formulas, headings, links, attributes, and the page of published
+    figures itself.
     """
     if page == PUBLISHED or "body" not in context:
         return
@@ -49,7 +53,9 @@ def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], d
             closed = closed[:-1]
         elif tag and not part.endswith("/>"):
             closed.append(tag[2])
-        elif not closed and not part.startswith("<"):
+        elif closed or part.startswith("<"):
+            continue
+        elif CODE.fullmatch(part) or parts[max(i - 1, 0)] != WORD_OF_CODE:
             parts[i] = CODE.sub(linked, part)
     context["body"] = "".join(parts)
 
@@ -57,10 +63,15 @@ def link_codes(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 def hold_together(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Keep the period after a formula, and the bracket before it, on its line: MathJax sets it as a box of its own."""
+    """Keep the period after a formula, and the bracket before it, on its line: MathJax sets it as a box of its own.
+
+    And keep a number on one line, such as 8 × 10¹³ or ± 0.09.
+    """
     if "body" in context:
         held = r'<span class="held">\1\2\3</span>'
-        context["body"] = FORMULA.sub(lambda m: m.expand(held) if m[1] or m[3] else m[0], context["body"])
+        parts = NOT_PROSE.split(FORMULA.sub(lambda m: m.expand(held) if m[1] or m[3] else m[0], context["body"]))
+        parts[::2] = [SIGN.sub(lambda m: m[0].replace(" ", "\u00a0"), words) for words in parts[::2]]
+        context["body"] = "".join(parts)
 
 
 def between_panels(svg: str) -> list[float]:

@@ -19,7 +19,7 @@ def linked(body, page="chapters/01_power_laws"):
 
 
 def test_a_code_in_the_text_leads_to_its_row():
-    found = linked("<p>See <code>K01</code> and (C14 to C16).</p>")
+    found = linked('<p>See <code><span class="pre">K01</span></code> and (C14 to C16).</p>')
     assert found.count("<a ") == 3
     assert 'href="../published.html#K01" title="L(N) exponent (converged, ample data)"' in found
 
@@ -28,6 +28,7 @@ def test_a_code_in_the_text_leads_to_its_row():
     "body",
     [
         "<pre>value('K01')</pre>",
+        '<code class="docutils literal"><span class="pre">value("K01",</span> <span class="pre">"alpha")</span></code>',
         '<a href="#x">K01</a>',
         "<h2><span>K01</span></h2>",
         '<img alt="the law K01"/>',
@@ -50,11 +51,13 @@ def test_the_page_of_published_figures_does_not_lead_to_itself():
     assert linked("<p>K01</p>", "published") == "<p>K01</p>"
 
 
-def test_a_formula_keeps_the_signs_that_touch_it():
+def test_a_formula_keeps_the_signs_that_touch_it_and_a_number_its_parts():
     formula = '<span class="math notranslate nohighlight">\\(x\\)</span>'
     for body, held in {
         f"<p>({formula}), then {formula}</p>": f'<p><span class="held">({formula}),</span> then {formula}</p>',
         f"<p>{formula} and {formula}.</p>": f'<p>{formula} and <span class="held">{formula}.</span></p>',
+        "<p>8 × 10¹³, <b>0.82</b> ± <b>0.09</b></p>": "<p>8\u00a0×\u00a010¹³, <b>0.82</b> ±\u00a0<b>0.09</b></p>",
+        '<pre>1 ± 2</pre><img alt="1 ± 2"/>': '<pre>1 ± 2</pre><img alt="1 ± 2"/>',
     }.items():
         context = {"body": body}
         hold_together(None, "intro", "", context, None)
