@@ -264,6 +264,10 @@ def test_plot_maps_a_surface_and_its_optimum():
     data, best = lines(ax)["compute-optimal"].get_data()
     assert np.stack(found.allocate(6 * best * data)) == pytest.approx(np.stack([best, data]))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("tokens D", "parameters N")
+    places = ax.transData.transform([label.get_position() for label in contours.labelTexts])
+    drawn = np.concatenate([ax.transData.transform(xy) for xy in (runs.get_offsets(), np.stack([data, best], axis=1))])
+    assert len(places) == len(contours.levels) - 2
+    assert np.linalg.norm(places[:, None] - drawn, axis=-1).min() > 8  # pixels: a label hides no run
 
 
 def test_plot_draws_no_optimum_where_there_is_none():

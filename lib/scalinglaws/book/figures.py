@@ -331,14 +331,33 @@ def _map(ax: Axes, fit: Fit) -> None:
     look: dict[str, Any] = {"norm": LogNorm(levels[0], levels[-1]), "cmap": ListedColormap(shades(256)[::-1])}
     ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))  # first, since labels go by the slopes
     lines = ax.contour(x, y, fit.law.value(fit.theta, y[:, None], x), levels, linewidths=1, **look)
-    ax.clabel(lines, list(lines.levels)[1:-1], fmt="%.3g", fontsize="small")
-    look |= {"s": 30, "edgecolors": "0.3", "linewidths": 0.7, "zorder": 3}
-    ax.scatter(columns, rows, c=fit.L, label="runs, loss by color (nats per token)", **look)
+    drawn = [np.column_stack([columns, rows])[:: len(rows) // 1000 + 1]]  # enough of them to keep labels clear
     with suppress(ValueError):  # a law without an optimum, or a fit that does not determine it
         best, data = fit.allocate(np.geomspace(y[0] * x[0], y[-1] * x[-1], 200), k=1.0)
         ax.plot(data, best, color="black", linestyle="--", label="compute-optimal")
+        drawn.append(np.column_stack([data, best]))
+    places = _clear(ax, lines.allsegs[1:-1], ax.transData.transform(np.concatenate(drawn)))
+    ax.clabel(lines, list(lines.levels)[1:-1], fmt="%.3g", fontsize="small", manual=places)
+    look |= {"s": 30, "edgecolors": "0.3", "linewidths": 0.7, "zorder": 3}
+    ax.scatter(columns, rows, c=fit.L, label="runs, loss by color (nats per token)", **look)
     ax.set(xlabel=LABELS[along], ylabel=LABELS[up])
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
+def _clear(ax: Axes, curves: Sequence[Sequence[NDArray[np.float64]]], taken: NDArray[np.float64]) -> list[Any]:
+    """Of each curve the place well inside the axes that is farthest, in pixels, from those taken before."""
+    margin, places = 0.3 * ax.figure.dpi, []
+    low, high = np.array(ax.bbox.min) + margin, np.array(ax.bbox.max) - margin
+    for curve in (parts[0] for parts in curves if len(parts)):
+        corners = ax.transData.transform(curve)
+        steps = np.linspace(0, 1, 9)[:, None, None]
+        way = (corners[:-1] + steps * np.diff(corners, axis=0)).reshape(-1, 2)
+        way = way[((way > low) & (way < high)).all(1)]
+        if len(way):
+            far = np.linalg.norm(way[:, None] - taken, axis=-1).min(1)
+            taken = np.vstack([taken, way[far.argmax()]])
+            places.append(tuple(ax.transData.inverted().transform(taken[-1])))
+    return places
 
 
 def _formula(fit: Fit, symbol: str) -> str:
