@@ -42,11 +42,12 @@ MARKS: dict[Verdict, str] = {
 
 
 def number(value: float | str, fmt: str = "{:.3g}") -> str:
-    """Return a number as a book prints it: a true minus sign, and powers of ten in place of ``e+05``.
+    """Return a number as a book prints it: a true minus sign, none before zero, powers of ten in place of ``e+05``.
 
     ``fmt`` is a ``str.format`` field for it, such as ``"{:.2f} nats"``.
     """
-    text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", fmt.format(value))
+    text = re.sub(r"(?<![\w.])-(?=0(?:\.0+)?(?![\w.]))", "", fmt.format(value))
+    text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)
     return re.sub(r"(?<=\d)e([+-])0*(\d+)", _power_of_ten, text)
 
 
