@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from truths import TRUTH, noisy, script, strict_json
 
+from scalinglaws import runs as tables
 from scalinglaws.files import DATA
-from scalinglaws.laws import chinchilla, coupled, interaction, power
+from scalinglaws.laws import chinchilla, coupled, coupled_no_floor, interaction, power
 from scalinglaws.laws import design as module
 from scalinglaws.laws.design import design
 from scalinglaws.laws.fit import Status, fit
@@ -294,3 +295,24 @@ def test_a_replay_takes_each_run_once_and_the_seeds_of_a_cell_in_order(replay):
         assert every.loc[new, "flops"].sum() <= budget
         both = every[taken | new]
         assert (both.groupby("cell")["order"].max() + 1).tolist() == both.groupby("cell").size().tolist()
+
+
+# ---- The design that was trained ----
+
+
+def test_the_stored_runs_are_those_that_the_design_asks_for_and_their_interval_is_as_wide_as_was_foretold():
+    """The criterion of sweeps/designed.py, written before the runs."""
+    grid = tables.stored("subword_grid").query("lr == 0.01")
+    some = grid[grid["tokens"] <= 2**19]
+    limits = {"N": sorted(set(grid["n_params_nonemb"])), "D": sorted(set(grid["tokens"]))}
+    question = {"C": 1e14, "budget": 2e13, "seeds": 6, "runs": 12} | limits
+    asked = design(fit(coupled_no_floor, **tables.points(some)), **question)
+    made = tables.stored("designed")
+    counts = made.groupby(["n_params_nonemb", "tokens"]).size().reset_index()
+    assert np.array_equal(counts, asked.runs[["N", "D", "seeds"]])
+    after = fit(coupled_no_floor, **tables.points(pd.concat([some, made])))
+    low, high = optimum_intervals(refits(after, n=999, seed=0, level=0.95), 1e14)["N"]
+    expected = np.log(np.divide(*asked.expected["N"][::-1]))
+    assert expected == pytest.approx(0.324, abs=0.001)
+    assert 0.79 < np.log(high / low) / expected < 3.42
+    assert asked.now["N"][0] < after.law.optimum(after.theta, 1e14)[0] < asked.now["N"][1]
