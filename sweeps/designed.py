@@ -9,12 +9,9 @@ times as wide as expected in 95%, 1.43 times in the median. What comes is read a
 what it says; beyond it, it does not; and N_opt is inside the interval of before, or not.
 """
 
-from dataclasses import replace
-
 from scalinglaws import recipe
-from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.config import RunSpec
 
-SUBWORDS = replace(recipe.NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 N_LAYER = 2
 CELLS = ((32, 2**22, 4), (48, 2**22, 3), (64, 2**22, 1), (96, 2**20, 2), (128, 2**20, 2))  # width, tokens, seeds
 FIRST = 20  # seed
@@ -23,7 +20,7 @@ FIRST = 20  # seed
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
     return [
-        SUBWORDS.spec(width, tokens, n_layer=N_LAYER, seed=FIRST + k)
+        recipe.SUBWORDS.spec(width, tokens, n_layer=N_LAYER, seed=FIRST + k)
         for width, tokens, seeds in CELLS
         for k in range(seeds)
     ]

@@ -7,10 +7,9 @@ import itertools
 from dataclasses import replace
 
 from scalinglaws import counting, recipe
-from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-SUBWORDS = replace(recipe.NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 LONG_WARMUP = 2**18  # tokens, for every size: all of the best run at the least budget, a twelfth of the largest's
 EVAL_TOKENS = 2**15  # of the same sample everywhere, so that its luck is common to all
 ROOT10 = 10**0.5
@@ -29,11 +28,11 @@ TUNED_END, TUNED_WIDEST = 1e12, 96
 
 def spec(width: int, budget: float, **changes) -> RunSpec:
     """The run of a width that costs so many FLOPs; its warm-up is an eighth of a token for each parameter."""
-    count = counting.count(SUBWORDS.model(width))
-    batch = changes.get("batch_tokens", SUBWORDS.batch_tokens)
+    count = counting.count(recipe.SUBWORDS.model(width))
+    batch = changes.get("batch_tokens", recipe.SUBWORDS.batch_tokens)
     warmup = max(1, round(count.n_params_matmul / 8 / batch)) * batch
-    one = replace(SUBWORDS, batch_tokens=batch, warmup_tokens=warmup)
-    one = one.spec(width, budget / counting.flops_per_token(SUBWORDS.model(width)))
+    one = replace(recipe.SUBWORDS, batch_tokens=batch, warmup_tokens=warmup)
+    one = one.spec(width, budget / counting.flops_per_token(recipe.SUBWORDS.model(width)))
     return grids.vary(one, eval_tokens=EVAL_TOKENS, **changes)
 
 
@@ -52,7 +51,7 @@ def specs() -> list[RunSpec]:
     short = [followed(width, end) for width, end in ENDS.items()]
     ended = [spec(width, budget) for budget, widths in BUDGETS.items() for width in widths]
     tuned = [
-        followed(width, min(end, TUNED_END), batch_tokens=batch, lr=factor * SUBWORDS.lr)
+        followed(width, min(end, TUNED_END), batch_tokens=batch, lr=factor * recipe.SUBWORDS.lr)
         for width, end in ENDS.items()
         for factor, batch in TUNED
         if width <= TUNED_WIDEST

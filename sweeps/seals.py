@@ -5,20 +5,17 @@ scalinglaws sweep seals --workers 2 --device cpu --precision bf16 --csv data/run
 What was foretold is in data/seals.csv, see `scalinglaws.book.seals`.
 """
 
-from dataclasses import replace
-
 from scalinglaws import recipe
-from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-SUBWORDS = replace(recipe.NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 BUDGET = 1.001e14  # FLOPs as executed; a run has a whole number of steps
 # What a law was fitted to -> recipe, layers, widths. None of the widths was trained in that sweep beyond 1e12 FLOPs by
 # less than a hundredth of the budget; texts are longer than the runs, so nothing is read twice.
 SERIES = {
     "isoflop": (recipe.NARROW_HEADS, 1, (192, 256, 320, 384)),
     "synthetic": (recipe.SYNTHETIC, 1, (320, 384)),
-    "subword_grid": (SUBWORDS, 2, (128, 160, 192, 256)),
+    "subword_grid": (recipe.SUBWORDS, 2, (128, 160, 192, 256)),
 }
 SEED = 10
 

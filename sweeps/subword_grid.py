@@ -6,10 +6,9 @@ scalinglaws sweep subword_grid --workers 2 --device cpu --precision bf16 --csv d
 from dataclasses import replace
 
 from scalinglaws import recipe
-from scalinglaws.config import DataConfig, RunSpec
+from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
 
-SUBWORDS = replace(recipe.NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 N_LAYER = 2
 WIDTHS = (128, 96, 64, 48, 32, 24, 16)
 LENGTHS = tuple(2**k for k in range(17, 23))  # branches of one trunk
@@ -20,8 +19,8 @@ OTHER_RATES = {"factors": (0.5, 2.0), "widths": (128, 32), "lengths": LENGTHS[:4
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    runs = grids.grid(SUBWORDS, WIDTHS, LENGTHS, SEEDS, n_layer=N_LAYER)
+    runs = grids.grid(recipe.SUBWORDS, WIDTHS, LENGTHS, SEEDS, n_layer=N_LAYER)
     for factor in OTHER_RATES["factors"]:
-        other = replace(SUBWORDS, lr=factor * SUBWORDS.lr)
+        other = replace(recipe.SUBWORDS, lr=factor * recipe.SUBWORDS.lr)
         runs += grids.grid(other, OTHER_RATES["widths"], OTHER_RATES["lengths"], SEEDS[:1], n_layer=N_LAYER)
     return runs

@@ -57,6 +57,7 @@ class Recipe:
 
 TEXT = Recipe()
 NARROW_HEADS = replace(TEXT, d_head=8)  # half the heads' size: twice as many widths to choose from
+SUBWORDS = replace(NARROW_HEADS, data=DataConfig(vocab="data/tokenizers/pystack-4096.json"), vocab_size=4096)
 
 # The synthetic source asks only which two tokens came last. Short windows with positions of their own find that in a
 # quarter of a million tokens at every seed; rotary ones find it sometimes (measured: see LOG.md).

@@ -302,17 +302,15 @@ def test_a_replay_takes_each_run_once_and_the_seeds_of_a_cell_in_order(replay):
 
 def test_the_stored_runs_are_those_that_the_design_asks_for_and_their_interval_is_as_wide_as_was_foretold():
     """The criterion of sweeps/designed.py, written before the runs."""
-    grid = tables.stored("subword_grid").query("lr == 0.01")
-    some = grid[grid["tokens"] <= 2**19]
-    limits = {"N": sorted(set(grid["n_params_nonemb"])), "D": sorted(set(grid["tokens"]))}
-    question = {"C": 1e14, "budget": 2e13, "seeds": 6, "runs": 12} | limits
-    asked = design(fit(coupled_no_floor, **tables.points(some)), **question)
+    foretold = script("designed")
+    at_hand, _, asked = foretold.question()
     made = tables.stored("designed")
     counts = made.groupby(["n_params_nonemb", "tokens"]).size().reset_index()
     assert np.array_equal(counts, asked.runs[["N", "D", "seeds"]])
-    after = fit(coupled_no_floor, **tables.points(pd.concat([some, made])))
-    low, high = optimum_intervals(refits(after, n=999, seed=0, level=0.95), 1e14)["N"]
+    every = pd.concat([at_hand, tables.points(made)])
+    low, high = foretold.interval(**every)
     expected = np.log(np.divide(*asked.expected["N"][::-1]))
     assert expected == pytest.approx(0.324, abs=0.001)
     assert 0.79 < np.log(high / low) / expected < 3.42
-    assert asked.now["N"][0] < after.law.optimum(after.theta, 1e14)[0] < asked.now["N"][1]
+    after = fit(coupled_no_floor, **every)
+    assert asked.now["N"][0] < after.law.optimum(after.theta, foretold.TARGET)[0] < asked.now["N"][1]
