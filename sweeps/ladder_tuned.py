@@ -5,6 +5,7 @@ scalinglaws sweep ladder_tuned --workers 2 --device cpu --precision bf16 --csv d
 
 import runpy
 
+from scalinglaws import recipe
 from scalinglaws.config import RunSpec
 from scalinglaws.lab.sweep import SWEEPS
 
@@ -17,7 +18,7 @@ def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
     ladder = runpy.run_path(str(SWEEPS / "ladder.py"))
     return [
-        ladder["followed"](width, min(end, END), batch_tokens=batch, lr=factor * ladder["SUBWORDS"].lr, seed=SEED)
+        ladder["followed"](width, min(end, END), batch_tokens=batch, lr=factor * recipe.SUBWORDS.lr, seed=SEED)
         for width, end in ladder["ENDS"].items()
         for factor, batch in TUNED
     ]
