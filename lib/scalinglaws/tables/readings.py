@@ -170,9 +170,12 @@ def curves_without_label(N: NDArray, D: NDArray) -> int:
     """
     table = pd.DataFrame({"N": N, "D": D})
     in_order = np.cumsum((np.diff(N, prepend=N[0]) != 0) | (np.diff(D, prepend=D[0]) <= 0))
-    for curves in (table.sort_values(["N", "D"]).groupby("N")["D"], table.groupby(in_order)["D"]):
-        gaps = [np.diff(of.to_numpy()) for _, of in curves]
-        found = sum(each.size >= 7 and each.min() > 0 and np.ptp(each) <= EVEN * each.mean() for each in gaps)
+    for rows, of in ((table.sort_values(["N", "D"]), "N"), (table.assign(run=in_order), "run")):
+        rows["gap"] = rows.groupby(of)["D"].diff()  # nan where a curve begins
+        gaps = rows.groupby(of)["gap"].agg(["size", "count", "min", "max", "mean"])
+        even = (gaps["min"] > 0) & (gaps["max"] - gaps["min"] <= EVEN * gaps["mean"])
+        whole = gaps["count"] == gaps["size"] - 1  # no length is missing
+        found = int((even & whole & (gaps["count"] >= 7)).sum())
         if 2 * found > len(gaps):
             return found
     return 0
