@@ -45,6 +45,7 @@ def test_the_rows_say_where_they_come_from(stored):
 
 CHEAP, REPEATED = 2e10, 2  # FLOPs, about a second on one core; so many runs of no more are trained again
 DEAR = 2e12  # FLOPs, minutes: of such a run, scored at its end alone, the first of its 128 stretches is trained again
+COMPILED = 2e-3  # nats: ten times what compiling moved a first stretch; twice the learning rate moves it by 0.012
 SEED_SCATTER = 0.02  # nats: what seeds do to the smallest models (LOG.md), where a sweep has one seed
 
 
@@ -66,9 +67,14 @@ def test_a_sample_of_the_runs_comes_out_again(stored, request):
     for row in sample.itertuples():
         provenance, loss, stored_loss = trained_again(specs[row.hash], row, sweep_name)
         assert provenance["fingerprint"] == row.fingerprint
-        here = (provenance["device"], provenance["versions"])
-        is_same = here == (row.device, row.versions) and "eager" in row.runtime
-        assert loss == pytest.approx(stored_loss, abs=1e-6 if is_same else 3 * scatter)
+        is_same = (provenance["device"], provenance["versions"]) == (row.device, row.versions)
+        near = 1e-6 if "eager" in row.runtime else COMPILED if is_first_alone(specs[row.hash], row) else 3 * scatter
+        assert loss == pytest.approx(stored_loss, abs=near if is_same else 3 * scatter)
+
+
+def is_first_alone(spec, row):
+    """Whether the run costs minutes, and was not scored on the way."""
+    return row.flops > DEAR and not spec.train.eval_at
 
 
 def trained_again(spec, row, sweep_name):
@@ -76,7 +82,7 @@ def trained_again(spec, row, sweep_name):
     precision = row.runtime.split()[0]  # some sweeps were trained in bf16
     loop = train.Loop(spec, corpus.load(spec.data), replace(CPU, precision=precision))
     state, scored = loop.start(), len(spec.train.eval_at)
-    kind = "train" if row.flops > DEAR and not scored else "eval"
+    kind = "train" if is_first_alone(spec, row) else "eval"
     curve = runs.stored_curves(sweep_name).query("hash == @spec.hash and kind == @kind").set_index("tokens")["loss"]
     part = spec.train.eval_at[scored // 4] if scored and row.flops > CHEAP else spec.train.tokens
     part = curve.index[0] if kind == "train" else part
