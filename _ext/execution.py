@@ -46,8 +46,11 @@ def digest(root: Path, names: tuple[str, ...] = INPUTS) -> str:
 def remember(notebook: nbformat.NotebookNode, path: Path, seconds: float, folder: Path) -> None:
     """Put an executed notebook into a cache of the build's, in ``folder``.
 
-    Timestamps of cells are left out; the build has none.
+    Timestamps of cells are left out; the build has none. A run that wrote to stderr is not kept: the build refuses it,
+    and would do so until the notebook changes, though the reason may be gone.
     """
+    if any(output.get("name") == "stderr" for cell in notebook.cells for output in cell.get("outputs", ())):
+        return
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,13 @@ def test_other_code_is_not_taken_for_it(executed, tmp_path):
     assert list(stale([tmp_path / "chapter.ipynb", changed], folder)) == [changed]
 
 
+def test_a_run_that_warned_is_not_taken_over(tmp_path):
+    path, folder = tmp_path / "chapter.ipynb", tmp_path / "cache/one"
+    notebook(path, "import sys", "print('no such font', file=sys.stderr)")
+    remember(NotebookRun(path, 60, kernel="python3").execute().nb, path, 1.0, folder)
+    assert list(stale([path], folder)) == [path]
+
+
 def test_another_library_has_another_cache(tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/constant.py").write_text("x = 1")
