@@ -253,10 +253,10 @@ def tally(counts):
 
 # Differences of two rows, limits, and values that a formula without figures has.
 WORKED_OUT = {
-    "depth-width-ff-flat", "depth-width-aspect-tuned", "batch-doubling", "batch-twice", "batch-grows",
-    "batch-data-not-size", "mup-variance", "mup-first-logits", "joint-analytic", "hard-head", "hard-decay-exponent",
-    "hard-own-decay", "hard-own-head", "hard-own-tuned", "hard-own-warmup", "overtraining-gadre-constants",
-    "summary-deepseek",
+    "depth-width-ff-flat", "depth-width-ff-flat-seeds", "depth-width-aspect-tuned", "depth-width-aspect-tuned-seeds",
+    "batch-doubling", "batch-twice", "batch-grows", "batch-data-not-size", "mup-variance", "mup-first-logits",
+    "joint-analytic", "hard-head", "hard-decay-exponent", "hard-own-decay", "hard-own-head", "hard-own-tuned",
+    "hard-own-warmup", "overtraining-gadre-constants", "summary-deepseek",
 }  # fmt: skip
 
 

@@ -1,0 +1,24 @@
+"""Text: the cells of `overfitting` that compare two sizes after 16 epochs, twelve seeds (chapter 16).
+
+scalinglaws sweep overfitting_seeds --workers 2 --device cpu --precision bf16 --csv data/runs/overfitting_seeds.csv
+"""
+
+from scalinglaws import recipe
+from scalinglaws.config import RunSpec
+from scalinglaws.lab import grids
+
+WIDTHS = (24, 48)
+UNIQUE_TOKENS = (32_768, 131_072)
+EPOCHS = (16,)
+SEEDS = tuple(range(100, 112))
+
+
+def specs() -> list[RunSpec]:
+    """Every run of the sweep, in the order of its table."""
+    plain = [
+        spec
+        for width in WIDTHS
+        for unique in UNIQUE_TOKENS
+        for spec in grids.repeats(recipe.NARROW_HEADS, width, unique, EPOCHS, SEEDS)
+    ]
+    return [grids.vary(spec, eval_tokens=32_768) for spec in plain]
