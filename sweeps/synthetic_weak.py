@@ -1,6 +1,6 @@
 """The synthetic source: the cell of `synthetic` with the highest mean loss, twelve seeds (chapter 7).
 
-scalinglaws sweep synthetic_weak --workers 2 --device cpu --precision fp32 --no-compile --csv data/runs/synthetic_weak.csv
+scalinglaws sweep synthetic_weak --device cpu --precision fp32 --no-compile --csv data/runs/synthetic_weak.csv
 """
 
 from scalinglaws import recipe
