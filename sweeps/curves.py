@@ -17,15 +17,4 @@ SEEDS = (20, 21, 22, 23, 24)
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    return [
-        grids.vary(
-            recipe.TEXT.spec(width, tokens, seed=seed),
-            schedule=schedule,
-            final_lr_frac=0.0 if schedule == "wsd" else 0.1,
-            eval_at=tuple(range(2**17, tokens + 1, EVERY)),
-            eval_tokens=32_768,
-        )
-        for width in WIDTHS
-        for seed in SEEDS
-        for schedule, tokens in RUNS
-    ]
+    return grids.curves(recipe.TEXT, WIDTHS, RUNS, SEEDS, first=2**17, every=EVERY)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from scalinglaws import counting
-from scalinglaws.config import Origin, Parametrization, RunSpec
+from scalinglaws.config import Origin, Parametrization, RunSpec, Schedule
 from scalinglaws.recipe import Recipe
 
 
@@ -171,6 +171,31 @@ def schedules(
         cut_short = vary(matched[-1], eval_at=tuple(spec.train.tokens for spec in matched[:-1]))
         specs += [*wsd, *matched[:-1], cut_short]
     return specs
+
+
+def curves(
+    recipe: Recipe,
+    widths: Iterable[int],
+    runs: Sequence[tuple[Schedule, int]],
+    seeds: Sequence[int] = (0,),
+    *,
+    first: int,
+    every: int,
+) -> list[RunSpec]:
+    """Whole validation curves: schedules with their lengths in tokens, scored from ``first`` tokens on.
+
+    ``every`` is the number of tokens between two scores. WSD ends at a rate of zero, a cosine at a tenth of its peak.
+    """
+    return [
+        vary(
+            recipe.spec(width, tokens, seed=seed),
+            schedule=schedule,
+            final_lr_frac=0.0 if schedule == "wsd" else 0.1,
+            eval_at=tuple(range(first, tokens + 1, every)),
+            eval_tokens=32_768,
+        )
+        for width, seed, (schedule, tokens) in itertools.product(widths, seeds, runs)
+    ]
 
 
 def repeats(
