@@ -86,7 +86,10 @@ async def execute(notebooks: dict[Path, nbformat.NotebookNode], folder: Path, ti
         async with gate:
             began = time.perf_counter()
             client = NotebookClient(
-                notebooks[path], timeout=timeout, resources={"metadata": {"path": str(path.parent)}}
+                notebooks[path],
+                timeout=timeout,
+                resources={"metadata": {"path": str(path.parent)}},
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns at each start that it is not encrypted
             )
             try:
                 await client.async_execute(env=alone)
