@@ -185,6 +185,11 @@ def curves(
     """Whole validation curves: schedules with their lengths in tokens, scored from ``first`` tokens on.
 
     ``every`` is the number of tokens between two scores. WSD ends at a rate of zero, a cosine at a tenth of its peak.
+
+    >>> from scalinglaws import recipe
+    >>> (one,) = curves(recipe.TEXT, [16], [("cosine", 2**17)], first=2**16, every=2**15)
+    >>> one.train.final_lr_frac, one.train.eval_at
+    (0.1, (65536, 98304, 131072))
     """
     return [
         vary(
