@@ -3,6 +3,8 @@
 scalinglaws sweep overfitting_seeds --workers 2 --device cpu --precision bf16 --csv data/runs/overfitting_seeds.csv
 """
 
+import itertools
+
 from scalinglaws import recipe
 from scalinglaws.config import RunSpec
 from scalinglaws.lab import grids
@@ -15,10 +17,6 @@ SEEDS = tuple(range(100, 112))
 
 def specs() -> list[RunSpec]:
     """Every run of the sweep, in the order of its table."""
-    plain = [
-        spec
-        for width in WIDTHS
-        for unique in UNIQUE_TOKENS
-        for spec in grids.repeats(recipe.NARROW_HEADS, width, unique, EPOCHS, SEEDS)
-    ]
-    return [grids.vary(spec, eval_tokens=32_768) for spec in plain]
+    cells = itertools.product(WIDTHS, UNIQUE_TOKENS)
+    plain = [grids.repeats(recipe.NARROW_HEADS, width, unique, EPOCHS, SEEDS) for width, unique in cells]
+    return [grids.vary(spec, eval_tokens=32_768) for spec in itertools.chain(*plain)]
